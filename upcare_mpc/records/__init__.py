@@ -1,0 +1,1 @@
+"""What a registry knows: one frozen record per tumour, in one model for all source formats."""
