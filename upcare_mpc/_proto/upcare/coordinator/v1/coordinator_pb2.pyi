@@ -1,0 +1,235 @@
+from upcare_mpc._proto.upcare.study.v1 import study_pb2 as _study_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class PreviewRequest(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: _study_pb2.StudyRequest
+    def __init__(self, request: _Optional[_Union[_study_pb2.StudyRequest, _Mapping]] = ...) -> None: ...
+
+class PreviewResponse(_message.Message):
+    __slots__ = ("quotes",)
+    QUOTES_FIELD_NUMBER: _ClassVar[int]
+    quotes: _containers.RepeatedCompositeFieldContainer[Quote]
+    def __init__(self, quotes: _Optional[_Iterable[_Union[Quote, _Mapping]]] = ...) -> None: ...
+
+class SubmitRequest(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: _study_pb2.StudyRequest
+    def __init__(self, request: _Optional[_Union[_study_pb2.StudyRequest, _Mapping]] = ...) -> None: ...
+
+class SubmitResponse(_message.Message):
+    __slots__ = ("study_digest", "known")
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    known: bool
+    def __init__(self, study_digest: _Optional[bytes] = ..., known: _Optional[bool] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _study_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_study_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class WatchResponse(_message.Message):
+    __slots__ = ("sequence", "time", "phase", "registry", "text", "last")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    time: float
+    phase: str
+    registry: str
+    text: str
+    last: bool
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[float] = ..., phase: _Optional[str] = ..., registry: _Optional[str] = ..., text: _Optional[str] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class ResultRequest(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _study_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_study_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class ResultResponse(_message.Message):
+    __slots__ = ("descriptor", "output", "spent", "certificate")
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    descriptor: bytes
+    output: _study_pb2.Output
+    spent: _study_pb2.Spent
+    certificate: str
+    def __init__(self, descriptor: _Optional[bytes] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., certificate: _Optional[str] = ...) -> None: ...
+
+class Quote(_message.Message):
+    __slots__ = ("study_digest", "registry", "verdict", "reason", "snapshot", "computes", "certificate", "epsilon_left")
+    class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        VERDICT_UNSPECIFIED: _ClassVar[Quote.Verdict]
+        VERDICT_YES: _ClassVar[Quote.Verdict]
+        VERDICT_PENDING: _ClassVar[Quote.Verdict]
+        VERDICT_NO: _ClassVar[Quote.Verdict]
+        VERDICT_ABSENT: _ClassVar[Quote.Verdict]
+    VERDICT_UNSPECIFIED: Quote.Verdict
+    VERDICT_YES: Quote.Verdict
+    VERDICT_PENDING: Quote.Verdict
+    VERDICT_NO: Quote.Verdict
+    VERDICT_ABSENT: Quote.Verdict
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    COMPUTES_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_LEFT_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    registry: str
+    verdict: Quote.Verdict
+    reason: str
+    snapshot: bytes
+    computes: bool
+    certificate: str
+    epsilon_left: str
+    def __init__(self, study_digest: _Optional[bytes] = ..., registry: _Optional[str] = ..., verdict: _Optional[_Union[Quote.Verdict, str]] = ..., reason: _Optional[str] = ..., snapshot: _Optional[bytes] = ..., computes: _Optional[bool] = ..., certificate: _Optional[str] = ..., epsilon_left: _Optional[str] = ...) -> None: ...
+
+class AttendRequest(_message.Message):
+    __slots__ = ("call", "join", "quote", "approval", "phase", "output", "spent", "failure", "decision")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    JOIN_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    call: int
+    join: Join
+    quote: Quote
+    approval: _study_pb2.Approval
+    phase: Phase
+    output: _study_pb2.Output
+    spent: _study_pb2.Spent
+    failure: Failure
+    decision: Decision
+    def __init__(self, call: _Optional[int] = ..., join: _Optional[_Union[Join, _Mapping]] = ..., quote: _Optional[_Union[Quote, _Mapping]] = ..., approval: _Optional[_Union[_study_pb2.Approval, _Mapping]] = ..., phase: _Optional[_Union[Phase, _Mapping]] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+
+class AttendResponse(_message.Message):
+    __slots__ = ("call", "offer", "proposal", "start", "abort", "releases", "recall", "finished")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    OFFER_FIELD_NUMBER: _ClassVar[int]
+    PROPOSAL_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    ABORT_FIELD_NUMBER: _ClassVar[int]
+    RELEASES_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    call: int
+    offer: Offer
+    proposal: Proposal
+    start: Start
+    abort: Abort
+    releases: Releases
+    recall: Recall
+    finished: Finished
+    def __init__(self, call: _Optional[int] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., proposal: _Optional[_Union[Proposal, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., releases: _Optional[_Union[Releases, _Mapping]] = ..., recall: _Optional[_Union[Recall, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ...) -> None: ...
+
+class Join(_message.Message):
+    __slots__ = ("version",)
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    def __init__(self, version: _Optional[str] = ...) -> None: ...
+
+class Offer(_message.Message):
+    __slots__ = ("request", "submitted")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    request: _study_pb2.StudyRequest
+    submitted: bool
+    def __init__(self, request: _Optional[_Union[_study_pb2.StudyRequest, _Mapping]] = ..., submitted: _Optional[bool] = ...) -> None: ...
+
+class Proposal(_message.Message):
+    __slots__ = ("descriptor", "request", "certificates")
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    descriptor: bytes
+    request: _study_pb2.StudyRequest
+    certificates: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, descriptor: _Optional[bytes] = ..., request: _Optional[_Union[_study_pb2.StudyRequest, _Mapping]] = ..., certificates: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Start(_message.Message):
+    __slots__ = ("session_digest", "approvals")
+    SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_FIELD_NUMBER: _ClassVar[int]
+    session_digest: bytes
+    approvals: _containers.RepeatedCompositeFieldContainer[_study_pb2.Approval]
+    def __init__(self, session_digest: _Optional[bytes] = ..., approvals: _Optional[_Iterable[_Union[_study_pb2.Approval, _Mapping]]] = ...) -> None: ...
+
+class Abort(_message.Message):
+    __slots__ = ("session_digest", "reason")
+    SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    session_digest: bytes
+    reason: str
+    def __init__(self, session_digest: _Optional[bytes] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Releases(_message.Message):
+    __slots__ = ("session_digest", "words")
+    SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    session_digest: bytes
+    words: _containers.RepeatedCompositeFieldContainer[_study_pb2.NoOutput]
+    def __init__(self, session_digest: _Optional[bytes] = ..., words: _Optional[_Iterable[_Union[_study_pb2.NoOutput, _Mapping]]] = ...) -> None: ...
+
+class Recall(_message.Message):
+    __slots__ = ("session_digest",)
+    SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    session_digest: bytes
+    def __init__(self, session_digest: _Optional[bytes] = ...) -> None: ...
+
+class Finished(_message.Message):
+    __slots__ = ("session_digest",)
+    SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    session_digest: bytes
+    def __init__(self, session_digest: _Optional[bytes] = ...) -> None: ...
+
+class Phase(_message.Message):
+    __slots__ = ("session_digest", "phase")
+    SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    session_digest: bytes
+    phase: str
+    def __init__(self, session_digest: _Optional[bytes] = ..., phase: _Optional[str] = ...) -> None: ...
+
+class Failure(_message.Message):
+    __slots__ = ("session_digest", "code", "text", "no_output")
+    SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    NO_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    session_digest: bytes
+    code: str
+    text: str
+    no_output: _study_pb2.NoOutput
+    def __init__(self, session_digest: _Optional[bytes] = ..., code: _Optional[str] = ..., text: _Optional[str] = ..., no_output: _Optional[_Union[_study_pb2.NoOutput, _Mapping]] = ...) -> None: ...
+
+class Decision(_message.Message):
+    __slots__ = ("study_digest",)
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    def __init__(self, study_digest: _Optional[bytes] = ...) -> None: ...

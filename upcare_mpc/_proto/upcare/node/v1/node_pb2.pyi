@@ -1,0 +1,61 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StatusResponse(_message.Message):
+    __slots__ = ("registry", "attending", "snapshot", "waiting", "running")
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    ATTENDING_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    registry: str
+    attending: bool
+    snapshot: bytes
+    waiting: _containers.RepeatedCompositeFieldContainer[WaitingStudy]
+    running: int
+    def __init__(self, registry: _Optional[str] = ..., attending: _Optional[bool] = ..., snapshot: _Optional[bytes] = ..., waiting: _Optional[_Iterable[_Union[WaitingStudy, _Mapping]]] = ..., running: _Optional[int] = ...) -> None: ...
+
+class WaitingStudy(_message.Message):
+    __slots__ = ("study_digest", "study", "signing_key")
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    study: bytes
+    signing_key: bytes
+    def __init__(self, study_digest: _Optional[bytes] = ..., study: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ...) -> None: ...
+
+class ApproveRequest(_message.Message):
+    __slots__ = ("study_digest",)
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    def __init__(self, study_digest: _Optional[bytes] = ...) -> None: ...
+
+class ApproveResponse(_message.Message):
+    __slots__ = ("study_digest",)
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    def __init__(self, study_digest: _Optional[bytes] = ...) -> None: ...
+
+class RefuseRequest(_message.Message):
+    __slots__ = ("study_digest", "reason")
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    reason: str
+    def __init__(self, study_digest: _Optional[bytes] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RefuseResponse(_message.Message):
+    __slots__ = ("study_digest",)
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    def __init__(self, study_digest: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""Transport between parties: gRPC with mutual TLS, and an in-memory link for tests."""

@@ -1,0 +1,386 @@
+"""The link between registries in one session: mutual TLS over gRPC.
+
+One bidirectional stream for each pair, opened by the party with the higher roster index. Hello
+is exchanged and checked before anything else is read; then whole frames go both ways, cut into
+pieces of at most 1 MiB. Sending never waits, ``drain`` does, while more than 8 MiB are queued to
+some peer. A peer that is lost fails every pending receive at once; one that is silent fails it
+after ``silence_s``.
+
+Adversary: a hostile network, and a peer that may send any bytes. It can end the session; it
+cannot speak as another party (its certificate names it), nor into another session (Hello), nor
+make this process keep more than ``mailbox.MAX_UNCLAIMED_BYTES`` that nobody asked for.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from upcare_mpc._proto.upcare.link.v1 import link_pb2, link_pb2_grpc
+from upcare_mpc.errors import LinkError, ProtocolError, UpcareError
+from upcare_mpc.link.certificates import Identity, host_of, party_of_host
+from upcare_mpc.link.mailbox import Mailbox
+
+__all__ = ["GrpcChannel", "SessionHello"]
+
+PIECE_BYTES = 1 << 20
+MAX_FRAME_BYTES = 64 << 20
+HELLO_BYTES = 4 << 10
+QUEUE_BYTES = 8 << 20
+CONNECT_S = 15.0
+SILENCE_S = 30.0
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", PIECE_BYTES + (64 << 10)),
+    ("grpc.max_send_message_length", PIECE_BYTES + (64 << 10)),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.so_reuseport", 0),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionHello:
+    """What this party says first, and what every peer must say: all but the index."""
+
+    session_digest: bytes
+    study_digest: bytes
+    program_digest: bytes
+
+
+class _Peer:
+    """One peer's queue, mailbox and state."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.mailbox = Mailbox(name)
+        self.outgoing: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue()
+        self.queued = 0
+        self.room = asyncio.Event()
+        self.room.set()
+        self.linked = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.waiting_since: float | None = None
+        self.call: Any = None  # grpc.aio has no public type for it
+
+    def fail(self, error: UpcareError | None = None) -> None:
+        """End the link: pending receives fail, senders stop waiting."""
+        self.mailbox.fail(error)
+        self.room.set()
+        self.linked.set()
+        self.closed.set()
+
+
+class GrpcChannel:
+    """This party's end of all links of one session; fills ``mpc.channel.Channel``.
+
+    Args:
+        identity: Certificate and key of this party.
+        roster: Names of the session's registries; computing ones first.
+        parties: m, how many of them compute.
+        index: This party's place in the roster.
+        hello: What both ends must agree on.
+        silence_s: Seconds after which a pending receive gives up on a silent peer.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        roster: Sequence[str],
+        *,
+        parties: int,
+        index: int,
+        hello: SessionHello,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        self.index = index
+        self.bytes_sent = 0
+        self._identity = identity
+        self._hello = hello
+        self._silence_s = silence_s
+        # Contributing registries do not talk to each other.
+        linked = [i for i in range(len(roster)) if i != index and (i < parties or index < parties)]
+        self._peers = {i: _Peer(roster[i]) for i in linked}
+        self._server: Any = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._dialled: list[Any] = []
+
+    # -- setting up -----------------------------------------------------------------------------
+
+    async def listen(self, host: str, ports: Sequence[int]) -> int:
+        """Listen on the first free port of ``ports`` (0 means any) and give its number.
+
+        Raises:
+            LinkError: No port is free.
+        """
+        credentials = grpc.ssl_server_credentials(
+            [(self._identity.key_pem, self._identity.certificate_pem)],
+            root_certificates=self._identity.network.ca_pem,
+            require_client_auth=True,
+        )
+        for port in ports:
+            server = grpc.aio.server(options=_OPTIONS)
+            link_pb2_grpc.add_LinkServicer_to_server(_Servicer(self._accept), server)
+            try:
+                bound = server.add_secure_port(f"{host}:{port}", credentials)
+            except RuntimeError:
+                continue
+            await server.start()
+            self._server = server
+            return int(bound)
+        raise LinkError("no port of [link].ports is free")
+
+    async def connect(self, endpoints: Mapping[int, str]) -> None:
+        """Dial every peer with a lower index and wait until all links stand.
+
+        Raises:
+            LinkError: A peer cannot be reached, or its certificate is not accepted.
+            ProtocolError: A peer is in another session.
+        """
+        for index, peer in self._peers.items():
+            if index < self.index:
+                self._spawn(self._dial(peer, index, endpoints[index]))
+        for peer in self._peers.values():
+            try:
+                await asyncio.wait_for(peer.linked.wait(), CONNECT_S)
+            except TimeoutError:
+                peer.fail(LinkError(f"{peer.name} did not connect within {CONNECT_S:.0f} s"))
+            if peer.closed.is_set():
+                await peer.mailbox.receive(0)  # raises the link's failure
+        self._spawn(self._watch_silence())
+
+    async def close(self) -> None:
+        """Send what is queued, say goodbye, and end all links."""
+        for peer in self._peers.values():
+            peer.outgoing.put_nowait(None)
+        waits = [peer.closed.wait() for peer in self._peers.values()]
+        if waits:
+            await asyncio.wait([asyncio.ensure_future(wait) for wait in waits], timeout=3.0)
+        for task in self._tasks:
+            task.cancel()
+        for channel in self._dialled:
+            await channel.close()
+        if self._server is not None:
+            await self._server.stop(grace=0.2)
+
+    # -- the port -------------------------------------------------------------------------------
+
+    def send(self, peer: int, label: int, payload: bytes) -> None:
+        """Queue one frame."""
+        if len(payload) > MAX_FRAME_BYTES:
+            raise ProtocolError(f"a frame has at most {MAX_FRAME_BYTES} bytes, got {len(payload)}")
+        target = self._peers[peer]
+        self.bytes_sent += len(payload)
+        target.queued += len(payload)
+        if target.queued > QUEUE_BYTES and not target.closed.is_set():
+            target.room.clear()
+        target.outgoing.put_nowait((label, payload))
+
+    def receive(self, peer: int, label: int) -> "asyncio.Future[bytes]":
+        """Give a future for a peer's frame."""
+        target = self._peers[peer]
+        if not target.mailbox.waiting:
+            target.waiting_since = time.monotonic()
+        return target.mailbox.receive(label)
+
+    async def drain(self) -> None:
+        """Wait while some peer's queue is long."""
+        for peer in self._peers.values():
+            if not peer.room.is_set():
+                await peer.room.wait()
+
+    # -- streams --------------------------------------------------------------------------------
+
+    def _own_hello(self) -> link_pb2.Hello:
+        return link_pb2.Hello(
+            session_digest=self._hello.session_digest,
+            index=self.index,
+            study_digest=self._hello.study_digest,
+            program_digest=self._hello.program_digest,
+        )
+
+    def _check_hello(self, hello: link_pb2.Hello, expected: int) -> None:
+        name = self._peers[expected].name if expected in self._peers else "a peer"
+        if hello.index != expected:
+            raise ProtocolError(f"{name} says it has place {hello.index} in the roster")
+        for field, what in (
+            ("session_digest", "session"),
+            ("study_digest", "study"),
+            ("program_digest", "program or version"),
+        ):
+            if getattr(hello, field) != getattr(self._hello, field):
+                raise ProtocolError(f"{name} runs another {what}")
+
+    async def _dial(self, peer: _Peer, index: int, endpoint: str) -> None:
+        """Open the stream to a peer, check its Hello, then read until it ends."""
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=self._identity.network.ca_pem,
+            private_key=self._identity.key_pem,
+            certificate_chain=self._identity.certificate_pem,
+        )
+        options = [*_OPTIONS, ("grpc.ssl_target_name_override", host_of(peer.name, "registry"))]
+        channel = grpc.aio.secure_channel(endpoint, credentials, options=options)
+        self._dialled.append(channel)
+        try:
+            call = link_pb2_grpc.LinkStub(channel).Exchange()
+            await call.write(link_pb2.ExchangeRequest(hello=self._own_hello()))
+            first = await asyncio.wait_for(call.read(), CONNECT_S)
+            if first is grpc.aio.EOF or not first.HasField("hello"):
+                raise LinkError(f"{peer.name} closed the link before its Hello")
+            self._check_hello(first.hello, index)
+
+            async def write(frame: link_pb2.Frame) -> None:
+                await call.write(link_pb2.ExchangeRequest(frame=frame))
+
+            self._spawn(self._write(peer, write, call.done_writing))
+            peer.linked.set()
+            await self._read(peer, _frames_of(call))
+        except UpcareError as error:
+            peer.fail(error)
+        except grpc.aio.AioRpcError as error:
+            peer.fail(_link_error(peer.name, error))
+        except TimeoutError:
+            peer.fail(LinkError(f"{peer.name} did not answer within {CONNECT_S:.0f} s"))
+        finally:
+            peer.fail()
+
+    async def _accept(
+        self, requests: AsyncIterator[link_pb2.ExchangeRequest], context: Any
+    ) -> None:
+        """Serve one incoming stream: authenticate, check Hello, then read until it ends."""
+        name = _certified_registry(context)
+        index = next((i for i, peer in self._peers.items() if peer.name == name), None)
+        if index is None or index < self.index:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not a peer of this session")
+        peer = self._peers[index]
+        first = await asyncio.wait_for(context.read(), CONNECT_S)
+        if first is grpc.aio.EOF or not first.HasField("hello") or first.ByteSize() > HELLO_BYTES:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message is Hello")
+        if peer.linked.is_set():
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "already linked")
+        try:
+            self._check_hello(first.hello, index)
+        except ProtocolError as error:
+            peer.fail(error)
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        await context.write(link_pb2.ExchangeResponse(hello=self._own_hello()))
+
+        async def write(frame: link_pb2.Frame) -> None:
+            await context.write(link_pb2.ExchangeResponse(frame=frame))
+
+        done = asyncio.Event()
+
+        async def finish() -> None:
+            done.set()
+
+        self._spawn(self._write(peer, write, finish))
+        peer.linked.set()
+        try:
+            await self._read(peer, _frames_of(context))
+        finally:
+            peer.fail()
+        await asyncio.wait([asyncio.ensure_future(done.wait())], timeout=3.0)
+
+    async def _read(self, peer: _Peer, frames: AsyncIterator[link_pb2.Frame]) -> None:
+        """Deliver whole frames until the stream ends."""
+        pieces: list[bytes] = []
+        label, total, have = 0, 0, 0
+        try:
+            async for frame in frames:
+                if not pieces:
+                    label, total, have = frame.label, frame.total, 0
+                    if total > MAX_FRAME_BYTES:
+                        raise ProtocolError(f"{peer.name} announced a frame of {total} bytes")
+                elif frame.label != label:
+                    raise ProtocolError(f"{peer.name} mixed the pieces of two frames")
+                pieces.append(frame.piece)
+                have += len(frame.piece)
+                if have > total or (have < total and not frame.piece):
+                    raise ProtocolError(f"{peer.name} sent a frame of a wrong length")
+                if have == total:
+                    peer.mailbox.deliver(label, b"".join(pieces) if len(pieces) > 1 else pieces[0])
+                    peer.waiting_since = time.monotonic()
+                    pieces = []
+        except ProtocolError as error:
+            peer.fail(error)
+        except grpc.aio.AioRpcError as error:
+            peer.fail(_link_error(peer.name, error))
+
+    async def _write(
+        self,
+        peer: _Peer,
+        write: Callable[[link_pb2.Frame], Awaitable[None]],
+        finish: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Send queued frames in pieces until told to stop."""
+        try:
+            while (item := await peer.outgoing.get()) is not None:
+                label, payload = item
+                for start in range(0, max(len(payload), 1), PIECE_BYTES):
+                    piece = payload[start : start + PIECE_BYTES]
+                    await write(link_pb2.Frame(label=label, total=len(payload), piece=piece))
+                peer.queued -= len(payload)
+                if peer.queued <= QUEUE_BYTES:
+                    peer.room.set()
+            await finish()
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+            peer.fail()
+
+    async def _watch_silence(self) -> None:
+        """Give up on peers that owe a frame and say nothing."""
+        while True:
+            await asyncio.sleep(min(1.0, self._silence_s / 4))
+            now = time.monotonic()
+            for peer in self._peers.values():
+                waiting = peer.mailbox.waiting and peer.waiting_since is not None
+                if waiting and now - (peer.waiting_since or now) > self._silence_s:
+                    peer.fail(LinkError(f"{peer.name} was silent for {self._silence_s:.0f} s"))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _Servicer(link_pb2_grpc.LinkServicer):  # type: ignore[misc]  # generated code has no types
+    """The gRPC face of ``GrpcChannel._accept``."""
+
+    def __init__(self, accept: Callable[[Any, Any], Awaitable[None]]) -> None:
+        self._accept = accept
+
+    async def Exchange(self, request_iterator: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
+        """Serve one pair's stream."""
+        await self._accept(request_iterator, context)
+
+
+async def _frames_of(stream: Any) -> AsyncIterator[link_pb2.Frame]:
+    """The frames of a stream; anything else on it is refused."""
+    while (message := await stream.read()) is not grpc.aio.EOF:
+        if not message.HasField("frame"):
+            raise ProtocolError("a peer sent something else than a frame after its Hello")
+        yield message.frame
+
+
+def _certified_registry(context: Any) -> str | None:
+    """The registry that the TLS certificate of a caller names."""
+    for host in context.auth_context().get("x509_subject_alternative_name", ()):
+        party = party_of_host(host.decode("ascii", "replace"))
+        if party is not None and party[1] == "registry":
+            return party[0]
+    return None
+
+
+def _link_error(name: str, error: grpc.aio.AioRpcError) -> UpcareError:
+    """Say in words why a stream broke; peers' own words are kept only where they are ours."""
+    detail = error.details() or ""
+    if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
+        return ProtocolError(f"{name} refused the session: it runs another one or another version")
+    if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+        return LinkError(f"{name} does not know this registry as a peer of the session")
+    if "handshake" in detail.lower() or "certificate" in detail.lower() or "ssl" in detail.lower():
+        return LinkError(f"no trusted connection to {name}: its certificate or ours is not accepted")
+    return LinkError(f"the link to {name} is lost")

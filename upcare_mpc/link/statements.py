@@ -1,0 +1,108 @@
+"""The exact bytes of everything that is signed, and checks of researchers' signatures.
+
+Each statement begins with its version and use, then fixed-length fields, or variable ones with a
+4-byte big-endian length before them; so no statement can be read as another.
+"""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from upcare_mpc._proto.upcare.study.v1 import study_pb2
+from upcare_mpc.errors import ProtocolError
+
+__all__ = [
+    "approval_statement",
+    "authorization_statement",
+    "check_authorization",
+    "check_request",
+    "no_output_statement",
+    "request_statement",
+    "spent_statement",
+]
+
+AUTHORIZATION_SECONDS = 600
+_MAX_STUDY = 64 << 10
+
+
+def _statement(use: str, *fields: bytes) -> bytes:
+    body = b"".join(len(part).to_bytes(4, "big") + part for part in fields)
+    return f"upcare/v1/{use}|".encode() + body
+
+
+def request_statement(request: study_pb2.StudyRequest) -> bytes:
+    """What a researcher signs when she asks."""
+    return _statement(
+        "study-request",
+        request.study,
+        request.signing_key,
+        request.sealing_key,
+        request.not_after.to_bytes(8, "big", signed=True),
+        request.nonce,
+    )
+
+
+def check_request(request: study_pb2.StudyRequest, *, now: float) -> None:
+    """Check form, validity and signature of a study request.
+
+    Raises:
+        ProtocolError: It is not a request that the holder of the key signed, or too old.
+    """
+    if not 0 < len(request.study) <= _MAX_STUDY:
+        raise ProtocolError(f"a study has 1 to {_MAX_STUDY} bytes, got {len(request.study)}")
+    if len(request.sealing_key) != 32 or len(request.nonce) != 16:
+        raise ProtocolError("a study request carries a 32-byte sealing key and a 16-byte nonce")
+    _check_signature(request.signing_key, request_statement(request), request.signature)
+    if request.not_after < now:
+        raise ProtocolError("the study request is no longer valid; submit it again")
+
+
+def authorization_statement(authorization: study_pb2.Authorization) -> bytes:
+    """What a researcher signs to watch or fetch her own study."""
+    return _statement(
+        "authorization",
+        authorization.study_digest,
+        authorization.signing_key,
+        authorization.not_after.to_bytes(8, "big", signed=True),
+        authorization.method.encode(),
+    )
+
+
+def check_authorization(
+    authorization: study_pb2.Authorization, method: str, *, now: float
+) -> None:
+    """Check that the holder of the key asks for this method, and asks now."""
+    _check_signature(
+        authorization.signing_key, authorization_statement(authorization), authorization.signature
+    )
+    if authorization.method != method:
+        raise ProtocolError(f"the authorization is for {authorization.method}, not {method}")
+    if not now <= authorization.not_after <= now + AUTHORIZATION_SECONDS + 60:
+        raise ProtocolError("the authorization is not in force; check this machine's clock")
+
+
+def approval_statement(session: bytes, registry: str, endpoint: str) -> bytes:
+    """What a registry signs when it agrees to one session."""
+    return _statement("approval", session, registry.encode(), endpoint.encode())
+
+
+def no_output_statement(session: bytes, registry: str) -> bytes:
+    """What a computing registry signs when its output does not and will not exist."""
+    return _statement("no-output", session, registry.encode())
+
+
+def spent_statement(spent: study_pb2.Spent) -> bytes:
+    """What a registry signs about its charge."""
+    return _statement(
+        "spent",
+        spent.session_digest,
+        spent.registry.encode(),
+        spent.epsilon.encode(),
+        spent.delta.encode(),
+    )
+
+
+def _check_signature(key: bytes, statement: bytes, signature: bytes) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, statement)
+    except (InvalidSignature, ValueError):
+        raise ProtocolError("the request is not signed by the key it names") from None

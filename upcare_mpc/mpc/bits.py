@@ -1,0 +1,241 @@
+"""Secret bits, replicated and bit-sliced 64 to a word.
+
+A secret bit ``x`` is the XOR of components ``x_S``, one for each set ``S`` of ``m - t`` parties
+(``prss.subsets``); ``x_S`` is known to exactly the members of ``S``. Any ``t`` parties miss the
+component of their complement, so their view is independent of ``x``. (Ito, Saito, Nishizeki 1987;
+for m = 3 and this product: Araki, Furukawa, Lindell, Nof, Ohara, CCS 2016.)
+
+Shapes: a party's share of ``r`` rows of ``64 w`` bits is ``(c, r, w)`` words, where ``c`` counts
+the sets the party belongs to, in the order of ``prss.subsets``. Everything of type ``Bits`` here
+is secret; row counts and word counts are public.
+
+XOR is local. Random bits are free. AND costs one round and, for m = 3, one word of 64 gates sent
+by each party. The product terms ``x_S y_T`` are each given to one fixed party of ``S & T``; party
+``j`` XORs its terms to ``v_j`` and deals ``v_j`` afresh: for every set it is in, except its
+designated set ``S_j``, the piece is a pseudorandom word of that set drawn FOR DEALER j, and the
+piece of ``S_j`` is the rest, sent to the other members. A mask that forgets the dealer leaks at
+m = 7; a mask over all own sets is wrong at m = 5.
+
+Adversary: up to t honest-but-curious parties. A party that deviates can flip bits unnoticed.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from upcare_mpc.mpc.field import Words
+from upcare_mpc.mpc.prss import Purpose, Subset, subsets
+
+__all__ = ["Bits", "Boolean", "Lane"]
+
+Bits = npt.NDArray[np.uint64]
+
+ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+class Lane(Protocol):
+    """One coroutine's ordered messages and pseudorandom streams; the same at all parties."""
+
+    index: int
+    parties: int
+    threshold: int
+
+    def stream(self, subset: Subset, purpose: Purpose, *, dealer: int, count: int) -> Words:
+        """Draw fresh words known to the members of ``subset``."""
+        ...
+
+    def new_round(self) -> int:
+        """Give the label of the next message, the same at all parties."""
+        ...
+
+    def send(self, peer: int, label: int, words: Words) -> None:
+        """Queue words for a peer."""
+        ...
+
+    async def receive(self, peer: int, label: int, *, count: int) -> Words:
+        """Wait for exactly ``count`` words from a peer."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the peers have room for more."""
+        ...
+
+
+@cache
+def designated(parties: int, threshold: int) -> tuple[Subset, ...]:
+    """The set ``S_j`` through which party ``j`` deals: j and the next ones, cyclically."""
+    size = parties - threshold
+    return tuple(
+        tuple(sorted((j + step) % parties for step in range(size))) for j in range(parties)
+    )
+
+
+@cache
+def product_terms(parties: int, threshold: int) -> tuple[tuple[tuple[Subset, Subset], ...], ...]:
+    """Give every pair ``(S, T)`` to one party of the intersection, evenly: one tuple a party."""
+    terms: list[list[tuple[Subset, Subset]]] = [[] for _ in range(parties)]
+    every = subsets(parties, threshold)
+    pairs = sorted(
+        ((s, t) for s in every for t in every), key=lambda pair: (len({*pair[0]} & {*pair[1]}), pair)
+    )
+    for s, t in pairs:
+        owner = min({*s} & {*t}, key=lambda party: (len(terms[party]), party))
+        terms[owner].append((s, t))
+    return tuple(tuple(own) for own in terms)
+
+
+class Boolean:
+    """Arithmetic on secret bits for one party, in one lane."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._me = lane.index
+        every = subsets(lane.parties, lane.threshold)
+        self._mine = [s for s in every if self._me in s]
+        self._row = {s: i for i, s in enumerate(self._mine)}
+        self._first = self._row.get(every[0])  # public constants are XORed into this component
+        self._missing = [s for s in every if self._me not in s]
+        self._designated = designated(lane.parties, lane.threshold)
+        own = product_terms(lane.parties, lane.threshold)[self._me]
+        self._terms = [
+            (self._row[s], [self._row[t] for s2, t in own if s2 == s])
+            for s in self._mine
+            if any(s2 == s for s2, _ in own)
+        ]
+
+    def zeros(self, rows: int, words: int) -> Bits:
+        """A sharing of public zeros."""
+        return np.zeros((len(self._mine), rows, words), np.uint64)
+
+    def random(self, rows: int, words: int) -> Bits:
+        """Draw uniform secret bits, unknown to any t parties. Local."""
+        return self._draw("bit", rows, words)
+
+    def known_to(self, owner: int, rows: int, words: int) -> tuple[Bits, Words | None]:
+        """Draw uniform bits that party ``owner`` ALONE knows. Local.
+
+        They are the XOR of words of all sets that contain the owner, drawn for the owner. Any t
+        parties without the owner miss one of these sets. (A mask known to a set of parties would
+        hand that set the noise; an early version did.)
+
+        Returns:
+            The sharing, and the ``(rows, words)`` bits themselves at the owner, else ``None``.
+        """
+        bits = self.zeros(rows, words)
+        for subset, row in self._row.items():
+            if owner in subset:
+                drawn = self._lane.stream(subset, "mask", dealer=owner, count=rows * words)
+                bits[row] = drawn.reshape(rows, words)
+        own = np.bitwise_xor.reduce(bits, axis=0) if owner == self._me else None
+        return bits, own
+
+    def flip(self, bits: Bits, constant: Words) -> Bits:
+        """XOR a public constant, broadcast against ``(r, w)``. Local."""
+        if self._first is None:
+            return bits
+        out = bits.copy()
+        out[self._first] ^= constant
+        return out
+
+    async def conjunction(self, left: Bits, right: Bits) -> Bits:
+        """AND two secret bit arrays of equal shape.
+
+        Opens: nothing. Cost: 1 round; each party sends ``r w`` words to ``m - t - 1`` peers.
+        """
+        lane, shape = self._lane, left.shape[1:]
+        count = shape[0] * shape[1]
+        result = np.empty_like(left)
+        rest = self._own_terms(left, right)
+        filled = [False] * len(self._mine)
+
+        def deal(row: int, piece: Words) -> None:
+            if filled[row]:
+                result[row] ^= piece
+            else:
+                result[row] = piece
+                filled[row] = True
+
+        for subset, row in self._row.items():
+            for dealer in subset:
+                if self._designated[dealer] == subset:
+                    continue
+                drawn = lane.stream(subset, "and", dealer=dealer, count=count).reshape(shape)
+                deal(row, drawn)
+                if dealer == self._me:
+                    rest ^= drawn
+        label = lane.new_round()
+        for peer in self._designated[self._me]:
+            if peer != self._me:
+                lane.send(peer, label, rest)
+        deal(self._row[self._designated[self._me]], rest)
+        await lane.drain()
+        for dealer in self._peers_dealing_to_me():
+            received = await lane.receive(dealer, label, count=count)
+            deal(self._row[self._designated[dealer]], received.reshape(shape))
+        return result
+
+    async def open(self, bits: Bits) -> Words:
+        """Reveal bits to ALL parties; only ever called on uniformly masked values.
+
+        Opens: ``bits``. Cost: 1 round; each missing component comes from one of its holders.
+        """
+        lane, shape = self._lane, bits.shape[1:]
+        label = lane.new_round()
+        for peer in range(lane.parties):
+            pieces = [
+                bits[row].reshape(-1)
+                for subset, row in self._row.items()
+                if peer not in subset and _sender(subset, peer) == self._me
+            ]
+            if peer != self._me and pieces:
+                lane.send(peer, label, np.concatenate(pieces))
+        total: Words = np.bitwise_xor.reduce(bits, axis=0)
+        await lane.drain()
+        count = shape[0] * shape[1]
+        for sender in range(lane.parties):
+            pieces_due = sum(_sender(subset, self._me) == sender for subset in self._missing)
+            if pieces_due:
+                received = await lane.receive(sender, label, count=pieces_due * count)
+                total ^= np.bitwise_xor.reduce(received.reshape(pieces_due, *shape), axis=0)
+        return total
+
+    def _draw(self, purpose: Purpose, rows: int, words: int) -> Bits:
+        bits = np.empty((len(self._mine), rows, words), np.uint64)
+        for subset, row in self._row.items():
+            drawn = self._lane.stream(subset, purpose, dealer=subset[0], count=rows * words)
+            bits[row] = drawn.reshape(rows, words)
+        return bits
+
+    def _own_terms(self, left: Bits, right: Bits) -> Words:
+        """XOR of the products that this party was given."""
+        total: Words | None = None
+        for s, partners in self._terms:
+            sum_right = _xor_rows(right, partners)
+            term = left[s] & sum_right
+            if total is None:
+                total = term
+            else:
+                total ^= term
+        if total is None:
+            raise AssertionError("every party owns at least one product term")
+        return total
+
+    def _peers_dealing_to_me(self) -> Iterable[int]:
+        for dealer in range(self._lane.parties):
+            if dealer != self._me and self._me in self._designated[dealer]:
+                yield dealer
+
+
+def _xor_rows(bits: Bits, rows: Sequence[int]) -> Words:
+    total: Words = bits[rows[0]]
+    for row in rows[1:]:
+        total = total ^ bits[row]
+    return total
+
+
+def _sender(subset: Subset, receiver: int) -> int:
+    """The member of ``subset`` that sends its component to a party outside, spread evenly."""
+    return subset[receiver % len(subset)]

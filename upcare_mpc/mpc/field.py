@@ -1,0 +1,196 @@
+"""Vectors over the prime field of order p = 2^61 - 1, and Shamir shares of them.
+
+Elements are ``uint64`` in ``[0, p)``. Because p is a Mersenne prime, ``2^61 = 1 (mod p)``:
+reduction is a shift and an add, and the negative of a 61-bit word is its bitwise complement.
+A vector has shape ``(n,)``; shares of it for ``m`` parties have shape ``(m, n)``. Party ``i``
+(counted from 0) holds the value of the sharing polynomial at the point ``i + 1``, as in MPyC, so
+shares move to and from an MPyC secure array over the same field without conversion.
+
+Integers are encoded centred: ``v`` in ``(-p/2, p/2)`` is ``v mod p``.
+
+Model: Shamir, "How to share a secret" (1979). Any ``t`` shares are uniform and independent of the
+vector; ``t + 1`` determine it. Not constant time.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from upcare_mpc.errors import OpeningError, ProtocolError
+
+__all__ = [
+    "PRIME",
+    "Words",
+    "add",
+    "checked",
+    "combine",
+    "decode",
+    "encode",
+    "from_bytes",
+    "multiply",
+    "negate",
+    "open_shares",
+    "share",
+    "to_bytes",
+]
+
+BITS = 61
+PRIME = (1 << BITS) - 1
+ELEMENT_BYTES = 8
+
+Words = npt.NDArray[np.uint64]
+
+_P = np.uint64(PRIME)
+_SHIFT = np.uint64(BITS)
+_LOW32 = np.uint64(0xFFFFFFFF)
+_LOW29 = np.uint64((1 << 29) - 1)
+
+
+def _reduce(values: Words) -> Words:
+    """Bring any 64-bit words into ``[0, p)``, in place."""
+    high = values >> _SHIFT
+    values &= _P
+    values += high  # < 2^61 + 8
+    np.subtract(values, _P, out=values, where=values >= _P)
+    return values
+
+
+def add(left: Words, right: Words) -> Words:
+    """Add two vectors of field elements; ``(n,)`` and ``(n,)`` give ``(n,)``."""
+    return _reduce(left + right)
+
+
+def negate(values: Words) -> Words:
+    """Negate field elements; also accepts p itself, the second encoding of zero."""
+    return _reduce(_P - values)
+
+
+def multiply(values: Words, factor: int) -> Words:
+    """Multiply a vector by a public field element.
+
+    The 122-bit product is built from 32-bit halves: with ``a = a1 2^32 + a0`` and
+    ``b = b1 2^32 + b0``, ``2^64 = 8 (mod p)`` and ``x 2^32 = (x >> 29) + (x mod 2^29) 2^32``.
+    """
+    factor %= PRIME
+    b0, b1 = np.uint64(factor & 0xFFFFFFFF), np.uint64(factor >> 32)
+    a0, a1 = values & _LOW32, values >> np.uint64(32)
+    top = _reduce(a1 * b1) << np.uint64(3)  # a1, b1 < 2^29; the shift stays below 2^64
+    middle = a1 * b0 + a0 * b1  # < 2^62
+    shifted = (middle >> np.uint64(29)) + ((middle & _LOW29) << np.uint64(32))
+    return _reduce(_reduce(top) + _reduce(shifted) + _reduce(a0 * b0))
+
+
+def encode(integers: npt.NDArray[np.int64]) -> Words:
+    """Encode signed integers with ``|v| < 2^60`` as field elements."""
+    if integers.size and int(np.abs(integers).max()) >= 1 << 60:
+        raise ProtocolError("integers must be below 2^60 in magnitude to be shared")
+    return np.where(integers < 0, integers + PRIME, integers).astype(np.uint64)
+
+
+def decode(values: Words) -> npt.NDArray[np.int64]:
+    """Decode field elements, centred: the inverse of :func:`encode`."""
+    signed = values.astype(np.int64)
+    return np.where(signed > PRIME // 2, signed - PRIME, signed)
+
+
+def share(vector: Words, *, parties: int, threshold: int, random: Callable[[int], Words]) -> Words:
+    """Split a vector into Shamir shares of degree at most ``threshold``.
+
+    Args:
+        vector: ``(n,)`` field elements. Secret.
+        parties: Number of shares, at most 7.
+        threshold: Degree ``t``; any ``t`` shares reveal nothing.
+        random: ``random(k)`` gives ``k`` uniform 64-bit words, known to the dealer alone.
+
+    Returns:
+        ``(parties, n)``; row ``i`` belongs to party ``i``.
+
+    Cost: local. Coefficients are 61-bit words; p stands for zero too, so each is within
+    statistical distance 2^-61 of uniform.
+    """
+    if not 0 <= threshold < parties <= 7:
+        raise ProtocolError(f"a sharing needs t < m <= 7, got t={threshold}, m={parties}")
+    n = vector.shape[0]
+    coefficients = _reduce(random(threshold * n).reshape(threshold, n) >> np.uint64(3))
+    shares = np.empty((parties, n), np.uint64)
+    for row, point in zip(shares, range(1, parties + 1), strict=True):
+        row[:] = 0
+        for coefficient in coefficients:
+            row += coefficient
+            _reduce(row)
+            row *= np.uint64(point)  # < 7 * 2^61 < 2^64
+            _reduce(row)
+        row += vector
+        _reduce(row)
+    return shares
+
+
+@cache
+def _lagrange(points: tuple[int, ...], at: int) -> tuple[int, ...]:
+    """Lagrange coefficients that carry values at ``points`` to the point ``at``, mod p."""
+    coefficients = []
+    for x in points:
+        numerator, denominator = 1, 1
+        for other in points:
+            if other != x:
+                numerator = numerator * (at - other) % PRIME
+                denominator = denominator * (x - other) % PRIME
+        coefficients.append(numerator * pow(denominator, -1, PRIME) % PRIME)
+    return tuple(coefficients)
+
+
+def combine(shares: Sequence[Words], points: Sequence[int], *, at: int = 0) -> Words:
+    """Evaluate at ``at`` the polynomial through the given shares (degree below their number)."""
+    total = np.zeros_like(shares[0])
+    for coefficient, values in zip(_lagrange(tuple(points), at), shares, strict=True):
+        total = add(total, multiply(values, coefficient))
+    return total
+
+
+def open_shares(shares: dict[int, Words], *, threshold: int) -> Words:
+    """Recombine the shares of a vector and check that ALL of them agree.
+
+    Args:
+        shares: Party index to ``(n,)`` share; at least ``threshold + 1`` of them.
+        threshold: Degree ``t`` of the sharing.
+
+    Returns:
+        ``(n,)`` field elements.
+
+    Raises:
+        OpeningError: Too few shares, or some share does not lie on the one polynomial of degree
+            ``t``. Nothing is error-corrected: with ``t`` liars a "correction" could frame an
+            honest party.
+    """
+    points = [index + 1 for index in sorted(shares)]
+    values = [shares[point - 1] for point in points]
+    if len(points) < threshold + 1:
+        raise OpeningError(f"opening needs {threshold + 1} shares, got {len(points)}")
+    base, base_points = values[: threshold + 1], points[: threshold + 1]
+    for point, extra in zip(points[threshold + 1 :], values[threshold + 1 :], strict=True):
+        if not np.array_equal(combine(base, base_points, at=point), extra):
+            raise OpeningError("the shares of this result do not belong together; result rejected")
+    return combine(base, base_points)
+
+
+def to_bytes(values: Words) -> bytes:
+    """Encode a vector as 8-byte little-endian elements, in order."""
+    return values.astype("<u8", copy=False).tobytes()
+
+
+def from_bytes(payload: bytes, *, cells: int) -> Words:
+    """Decode what a peer sent: exactly ``cells`` canonical elements below p, or refuse."""
+    if len(payload) != cells * ELEMENT_BYTES:
+        raise ProtocolError(
+            f"a vector of {cells} cells has {cells * ELEMENT_BYTES} bytes, got {len(payload)}"
+        )
+    return checked(np.frombuffer(payload, "<u8").astype(np.uint64, copy=False))
+
+
+def checked(values: Words) -> Words:
+    """Pass words that are canonical field elements; refuse anything a peer made up."""
+    if values.size and int(values.max()) >= PRIME:
+        raise ProtocolError("a field element must be below 2^61 - 1")
+    return values

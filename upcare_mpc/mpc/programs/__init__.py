@@ -1,0 +1,1 @@
+"""What the parties compute: one program a file, versioned."""

@@ -1,0 +1,142 @@
+"""The one program of a release: the sum of all registries' vectors plus one joint noise vector.
+
+    output = input_1 + ... + input_r + noise            (r registries, n cells, mod 2^61 - 1)
+
+Order: noise first, because it depends on no data and costs nobody budget if it fails; then
+every registry's input; then the agreement on what entered; only then do output shares exist.
+
+Secret: inputs, noise, output. Opens: only what ``mpc.noise`` opens, uniform masked values.
+Cost for m = 3: rounds of the noise + 3; bytes of the noise + 8 n from each registry to each party.
+Output shares have degree at most t: sums of fresh Shamir sharings of degree t. MPyC's sharing
+of zero, which has degree 2t, is never added.
+
+Adversary: up to t honest-but-curious computing parties, any number of contributing registries.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field as dataclass_field
+
+import numpy as np
+
+from upcare_mpc.errors import ProtocolError
+from upcare_mpc.mpc import field
+from upcare_mpc.mpc.channel import AGREE, READY, Channel
+from upcare_mpc.mpc.engine import Engine
+from upcare_mpc.mpc.field import Words
+from upcare_mpc.mpc.noise import laplace_shares
+from upcare_mpc.mpc.programs.inputs import Signatures, agreement_digest, take_input
+from upcare_mpc.privacy.laplace import SampledLaplace
+
+__all__ = ["NoisySum", "Stopwatch", "announce_ready", "draw_noise", "sum_inputs"]
+
+CHUNK_CELLS = 1 << 17  # cells of one branch; branches overlap computing with waiting
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Wall and CPU seconds of each phase, for benchmarks and the node's log."""
+
+    phases: dict[str, float] = dataclass_field(default_factory=dict)
+    _start: float = dataclass_field(default_factory=time.perf_counter)
+
+    def lap(self, phase: str) -> None:
+        """End a phase that began at the end of the previous one."""
+        now = time.perf_counter()
+        self.phases[phase] = now - self._start
+        self._start = now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoisySum:
+    """What a computing party holds at the end.
+
+    Attributes:
+        share: ``(n,)`` share of the noisy sum. Secret until sealed.
+        agreement: Digest that all computing parties signed.
+    """
+
+    share: Words
+    agreement: bytes
+
+
+async def draw_noise(engine: Engine, law: SampledLaplace, cells: int) -> Words:
+    """Draw the noise shares in concurrent branches of bounded size.
+
+    Returns:
+        ``(n,)`` this party's shares. Secret.
+    """
+
+    async def branch(size: int) -> Words:
+        return await laplace_shares(engine.lane(), law, size, random=engine.local_random.words)
+
+    sizes = [min(CHUNK_CELLS, cells - start) for start in range(0, cells, CHUNK_CELLS)]
+    async with asyncio.TaskGroup() as group:
+        tasks = [engine.branch(branch(size), group=group) for size in sizes]
+    return np.concatenate([task.result() for task in tasks])
+
+
+async def sum_inputs(
+    engine: Engine,
+    channel: Channel,
+    noise: Words,
+    own_input: tuple[Words, bytes],
+    signatures: Signatures,
+    *,
+    session: bytes,
+    registries: int,
+    noise_id: bytes,
+) -> NoisySum:
+    """Add every registry's input to the noise, after all parties agree on what that is.
+
+    Args:
+        engine: This party's runtime.
+        channel: Frames to all registries of the roster.
+        noise: ``(n,)`` noise shares.
+        own_input: This party's share of its own vector, and the hashes it committed to.
+        signatures: Signing and checking.
+        session: Digest of the session descriptor.
+        registries: Length of the roster; computing parties come first.
+        noise_id: What identifies the noise, equal at all parties.
+
+    Raises:
+        ProtocolError: The parties did not receive the same inputs; no output exists.
+    """
+    parties, me, cells = len(engine.parties), engine.index, noise.shape[0]
+    share, hashes = own_input
+    total, committed = field.add(noise, share), {me: hashes}
+    for peer in range(registries):
+        if peer == me:
+            continue
+        share, hashes = await take_input(
+            channel, peer, signatures, session=session, parties=parties, cells=cells
+        )
+        total, committed[peer] = field.add(total, share), hashes
+    agreement = agreement_digest(
+        session, [committed[index] for index in range(registries)], noise_id
+    )
+    await _all_agree(channel, agreement, signatures, parties=parties)
+    return NoisySum(share=total, agreement=agreement)
+
+
+async def _all_agree(
+    channel: Channel, agreement: bytes, signatures: Signatures, *, parties: int
+) -> None:
+    """Exchange signatures on the agreement; every party must have signed the same digest."""
+    signed = signatures.sign(b"upcare/v1/agree|" + agreement)
+    peers = [peer for peer in range(parties) if peer != channel.index]
+    for peer in peers:
+        channel.send(peer, AGREE, agreement + signed)
+    for peer in peers:
+        payload = await channel.receive(peer, AGREE)
+        if payload[:32] != agreement:
+            raise ProtocolError("the computing parties did not receive the same inputs")
+        signatures.verify(peer, b"upcare/v1/agree|" + agreement, payload[32:])
+
+
+def announce_ready(channel: Channel, registries: int) -> None:
+    """Tell every registry that this party has its noise and awaits inputs."""
+    for peer in range(registries):
+        if peer != channel.index:
+            channel.send(peer, READY, b"")
+

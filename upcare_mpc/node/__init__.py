@@ -1,0 +1,1 @@
+"""A registry's node: a server that never loads MPyC, and one worker process a session."""
