@@ -1,0 +1,118 @@
+"""The coordinator's tables: entered once, moved atomically, events in order."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
+from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.schema import COORDINATOR
+from upcare_mpc.storage.studies import Studies
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LATER = datetime(2026, 11, 22, 13, tzinfo=UTC)
+STUDY = b"s" * 32
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Iterator[Studies]:
+    with Database(f"sqlite:///{tmp_path / 'coordinator.db'}", COORDINATOR) as database:
+        yield Studies(database)
+
+
+def enter(
+    studies: Studies, digest: bytes = STUDY, *, request: bytes = b"signed", time: datetime = NOON
+) -> bool:
+    return studies.add(
+        digest=digest,
+        researcher="key-1",
+        canonical=b"{}",
+        request=request,
+        state="submitted",
+        time=time,
+    )
+
+
+def test_a_study_is_entered_and_read_back(studies: Studies) -> None:
+    assert enter(studies)
+
+    study = studies.get(STUDY)
+
+    assert (study.researcher, study.canonical, study.request) == ("key-1", b"{}", b"signed")
+    assert (study.state, study.error) == ("submitted", None)
+
+
+def test_the_same_study_again_changes_nothing(studies: Studies) -> None:
+    enter(studies)
+
+    assert not enter(studies, request=b"another")
+
+    assert studies.get(STUDY).request == b"signed"
+
+
+def test_two_who_submit_at_once_enter_one_study(studies: Studies) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        entered = list(pool.map(lambda _: enter(studies), range(8)))
+
+    assert sum(entered) == 1
+
+
+def test_a_state_changes_only_from_where_it_was_expected(studies: Studies) -> None:
+    enter(studies)
+    studies.move(STUDY, "running", sources=["submitted"], time=LATER)
+
+    with pytest.raises(RefusedError, match="to become running it must be submitted, it is running"):
+        studies.move(STUDY, "running", sources=["submitted"], time=LATER)
+
+
+def test_a_failure_is_kept_with_its_line(studies: Studies) -> None:
+    enter(studies)
+
+    studies.move(STUDY, "failed", sources=["submitted"], time=LATER, error="fr-a refuses")
+
+    study = studies.get(STUDY)
+    assert (study.state, study.error) == ("failed", "fr-a refuses")
+    assert study.updated == "2026-11-22T13:00:00.000Z"
+
+
+def test_events_are_numbered_and_can_be_followed(studies: Studies) -> None:
+    enter(studies)
+    for text in ("one", "two", "three"):
+        studies.add_event(STUDY, kind="note", text=text, time=NOON)
+
+    later = studies.events(STUDY, after=1)
+
+    assert [(event.sequence, event.text) for event in later] == [(2, "two"), (3, "three")]
+
+
+def test_a_sealed_share_may_come_again_but_not_change(studies: Studies) -> None:
+    enter(studies)
+    studies.put_envelope(STUDY, "de-a", b"sealed")
+    studies.put_envelope(STUDY, "de-a", b"sealed")
+
+    with pytest.raises(ProtocolError, match="de-a sent a second, different sealed share"):
+        studies.put_envelope(STUDY, "de-a", b"other")
+
+    assert studies.envelopes(STUDY) == {"de-a": b"sealed"}
+
+
+def test_an_unknown_study_is_named(studies: Studies) -> None:
+    with pytest.raises(StudyError, match="study 737373737373 is not known here"):
+        studies.get(STUDY)
+
+
+def test_nothing_is_attached_to_an_unknown_study(studies: Studies) -> None:
+    with pytest.raises(StudyError):
+        studies.put_envelope(STUDY, "de-a", b"sealed")
+    with pytest.raises(StudyError):
+        studies.add_event(STUDY, kind="note", text="one", time=NOON)
+
+
+def test_studies_are_listed_oldest_first(studies: Studies) -> None:
+    enter(studies, b"a" * 32, time=LATER)
+    enter(studies, b"b" * 32, time=NOON)
+
+    assert [study.digest[:1] for study in studies.all()] == [b"b", b"a"]

@@ -1,0 +1,133 @@
+"""Dates as registries report them: a day, and how much of it may be believed.
+
+oBDS 3 marks a date with ``Datumsgenauigkeit`` (E exact, T day estimated, M month estimated, V
+wholly estimated); ADT_GEKID 2 writes ``00`` for an unknown day or month. Both become a `Moment`.
+
+The estimated part of an oBDS date may be any plausible day, so it is never read as information:
+
+- age compares months as soon as one of the two days is estimated (a birthday then counts as
+  reached in its month), and takes July for an unknown month; it may be one year off there;
+- days between two dates need the month of both; an estimated day is used as it stands, ``00``
+  is the 15th, so follow-up may be a month off there;
+- a year is kept unless the whole date is estimated.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import IntEnum
+
+__all__ = ["Moment", "Precision", "completed_years", "days_between", "german", "iso", "latest"]
+
+_ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?")
+_GERMAN = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})")
+_MID_MONTH = 15
+_MID_YEAR = 7
+_FIRST_YEAR = 1850  # 00.00.1800 is in use for "unknown"
+_MAX_AGE = 120
+_MAX_DAYS = 60_000
+
+
+class Precision(IntEnum):
+    """How much of a date is known; smaller is better."""
+
+    DAY = 0
+    MONTH = 1
+    YEAR = 2
+    ESTIMATE = 3
+
+
+_FLAGS = {
+    None: Precision.DAY,
+    "E": Precision.DAY,
+    "T": Precision.MONTH,
+    "M": Precision.YEAR,
+    "V": Precision.ESTIMATE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A day as reported, and how much of it is known."""
+
+    day: date
+    precision: Precision
+
+    @property
+    def year(self) -> int | None:
+        """The calendar year, unless the whole date is estimated."""
+        return self.day.year if self.precision <= Precision.YEAR else None
+
+    @property
+    def month(self) -> int | None:
+        """The calendar month, if known."""
+        return self.day.month if self.precision <= Precision.MONTH else None
+
+    def __repr__(self) -> str:
+        """Hide the date: it belongs to a patient."""
+        return "Moment(<hidden>)"
+
+
+def iso(text: str | None, flag: str | None = None) -> Moment | None:
+    """Read an oBDS 3 date; ``None`` if there is none or it is not a date."""
+    matched = _ISO.fullmatch(text) if text else None
+    if matched is None:
+        return None
+    precision = _FLAGS.get(flag, Precision.ESTIMATE)
+    return _moment(int(matched[1]), int(matched[2]), int(matched[3]), precision)
+
+
+def german(text: str | None) -> Moment | None:
+    """Read an ADT_GEKID 2 date; ``None`` if there is none or it is not a date."""
+    matched = _GERMAN.fullmatch(text) if text else None
+    if matched is None:
+        return None
+    day, month, year = int(matched[1]), int(matched[2]), int(matched[3])
+    if month == 0:
+        return _moment(year, _MID_YEAR, 1, Precision.YEAR)
+    if day == 0:
+        return _moment(year, month, _MID_MONTH, Precision.MONTH)
+    return _moment(year, month, day, Precision.DAY)
+
+
+def _moment(year: int, month: int, day: int, precision: Precision) -> Moment | None:
+    if year < _FIRST_YEAR:
+        return None
+    try:
+        return Moment(date(year, month, day), precision)
+    except ValueError:
+        return None
+
+
+def completed_years(birth: Moment | None, at: Moment | None) -> int | None:
+    """Age in completed years at ``at``, by the rules above; ``None`` outside 0-120."""
+    if birth is None or at is None or birth.year is None or at.year is None:
+        return None
+    if birth.precision is Precision.DAY and at.precision is Precision.DAY:
+        reached = (at.day.month, at.day.day) >= (birth.day.month, birth.day.day)
+    else:
+        reached = (at.month or _MID_YEAR) >= (birth.month or _MID_YEAR)
+    years = at.year - birth.year - (0 if reached else 1)
+    return years if 0 <= years <= _MAX_AGE else None
+
+
+def days_between(start: Moment | None, end: Moment | None) -> int | None:
+    """Days from ``start`` to ``end``; ``None`` if a month is unknown or the order is wrong.
+
+    Two dates in the same month, one of them with an estimated day, are never in wrong order.
+    """
+    if start is None or end is None or start.month is None or end.month is None:
+        return None
+    days = (end.day - start.day).days
+    if days < 0:
+        exact = start.precision is Precision.DAY and end.precision is Precision.DAY
+        same_month = (start.year, start.month) == (end.year, end.month)
+        return 0 if same_month and not exact else None
+    return days if days <= _MAX_DAYS else None
+
+
+def latest(moments: Iterable[Moment | None]) -> Moment | None:
+    """The latest of the dates whose month is known."""
+    known = [moment for moment in moments if moment is not None and moment.month is not None]
+    return max(known, key=lambda moment: moment.day, default=None)

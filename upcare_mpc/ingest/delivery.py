@@ -1,0 +1,210 @@
+"""From a registry's files to its cases: the way in to this package.
+
+A delivery is all files of one registry, in whatever supported formats. It is read as a whole or
+not at all: a file that cannot be read fails the delivery with one line, a record that cannot be
+used is counted with a reason and left out. Neither shows a value from a file.
+
+Corrections: a message with the ``Meldung_ID`` and ``Melder_ID`` of an earlier one replaces it,
+across all files in the order given; so does an ENCR row with the keys of an earlier one.
+
+What leaks: the counts and the digest are exact functions of the records. They are for the registry
+itself. Someone who knows all records but one could test a guess of that one against the digest.
+
+Limits: all messages of a delivery are held in memory until they are reduced.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import date
+from hashlib import sha256
+from operator import attrgetter
+from typing import BinaryIO
+
+from upcare_mpc.errors import ConfigError, DataError
+from upcare_mpc.ingest import adt, encr, obds
+from upcare_mpc.ingest.detect import HEAD_BYTES, Format, detect
+from upcare_mpc.ingest.message import Message, Rejected, Tumour
+from upcare_mpc.ingest.reduce import RULES_VERSION, reduce_patient
+from upcare_mpc.records.case import Case
+
+__all__ = ["TREATMENT_KINDS", "Delivery", "Source", "read"]
+
+TREATMENT_KINDS = frozenset({"surgery", "radio", "systemic"})
+"""What a registry may declare complete; ``systemic`` is chemotherapy, targeted, immuno and
+hormone therapy, and transplant."""
+
+_DIGEST_TAG = b"upcare/v1/snapshot\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of a delivery.
+
+    Attributes:
+        name: What to call it in an error; safe to show, so no path.
+        open: Opens it for reading from the start; called twice.
+    """
+
+    name: str
+    open: Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The cases of one registry, and what became of its messages.
+
+    ``messages == used in cases + replaced + sum(rejected.values())``.
+
+    Attributes:
+        cases: Sorted by patient and sequence.
+        messages: Messages and ENCR rows read.
+        patients: Patients with at least one case.
+        tumours: Number of cases.
+        replaced: Messages replaced by a later one with the same key.
+        rejected: Messages left out, by reason.
+        formats: Files read, by format.
+        digest: Snapshot id: SHA-256 over the cases and the version of the rules.
+    """
+
+    cases: tuple[Case, ...] = field(repr=False)
+    messages: int
+    patients: int
+    tumours: int
+    replaced: int
+    rejected: Mapping[str, int]
+    formats: Mapping[str, int]
+    digest: bytes
+
+
+def read(
+    sources: Sequence[Source],
+    *,
+    complete: frozenset[str],
+    encr_missing: Mapping[str, frozenset[str]] = encr.MISSING,
+) -> Delivery:
+    """Read all files of one registry.
+
+    Args:
+        sources: The files; where two contradict each other, the later one counts.
+        complete: Kinds of treatment (`TREATMENT_KINDS`) for which the registry declares that
+            absence from its messages means "no".
+        encr_missing: Codes that mean "unknown" in ENCR files, by column.
+
+    Raises:
+        DataError: A file is not readable as a whole; nothing of the delivery is kept.
+        ConfigError: ``complete`` holds another word.
+    """
+    if unknown := complete - TREATMENT_KINDS:
+        wanted, got = ", ".join(sorted(TREATMENT_KINDS)), ", ".join(sorted(unknown))
+        raise ConfigError(f"complete: wanted {wanted}; got {got}")
+    if not sources:
+        raise DataError("a delivery needs at least one file, got none")
+    intake = _Intake(encr_missing)
+    formats: Counter[str] = Counter()
+    for source in sources:
+        formats[intake.take(source).value] += 1
+    tumours = intake.reduce(complete)
+    cases = _in_sequence(tumours)
+    return Delivery(
+        cases=cases,
+        messages=intake.messages,
+        patients=len({case.patient_id for case in cases}),
+        tumours=len(cases),
+        replaced=intake.replaced,
+        rejected=dict(sorted(intake.rejected.items())),
+        formats=dict(sorted(formats.items())),
+        digest=_digest(cases),
+    )
+
+
+class _Intake:
+    """What has been read so far; corrections take effect on arrival."""
+
+    def __init__(self, encr_missing: Mapping[str, frozenset[str]]) -> None:
+        self._encr_missing = encr_missing
+        self._by_key: dict[tuple[str, str] | int, Message] = {}
+        self._rows: dict[tuple[str, str], Tumour] = {}
+        self.messages = 0
+        self.replaced = 0
+        self.rejected: Counter[str] = Counter()
+
+    def take(self, source: Source) -> Format:
+        """Read one file."""
+        try:
+            with source.open() as stream:
+                found = detect(stream.read(HEAD_BYTES), source.name)
+            with source.open() as stream:
+                if found is Format.OBDS:
+                    self._take_messages(obds.messages(stream, source.name))
+                elif found is Format.ADT:
+                    self._take_messages(adt.messages(stream, source.name))
+                else:
+                    self._take_rows(encr.tumours(stream, source.name, self._encr_missing))
+        except OSError:  # its text holds a path
+            raise DataError(f"{source.name}: the file cannot be opened or read") from None
+        return found
+
+    def _take_messages(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self.messages += 1
+            if not message.patient_id:
+                self.rejected["no patient id"] += 1
+                continue
+            key = message.key or self.messages
+            if self._by_key.pop(key, None) is not None:
+                self.replaced += 1
+            self._by_key[key] = message  # at the end: a correction is later than what it corrects
+
+    def _take_rows(self, rows: Iterable[Tumour | Rejected]) -> None:
+        for row in rows:
+            self.messages += 1
+            if isinstance(row, Rejected):
+                self.rejected[row.reason] += row.messages
+                continue
+            key = row.case.patient_id, row.case.tumour_id
+            self.replaced += key in self._rows
+            self._rows[key] = row
+
+    def reduce(self, complete: frozenset[str]) -> list[Tumour]:
+        """Turn everything taken in into tumours."""
+        by_patient: dict[str, list[Message]] = defaultdict(list)
+        for message in self._by_key.values():
+            by_patient[message.patient_id].append(message)
+        tumours = list(self._rows.values())
+        for messages in by_patient.values():
+            for outcome in reduce_patient(messages, complete=complete):
+                if isinstance(outcome, Rejected):
+                    self.rejected[outcome.reason] += outcome.messages
+                else:
+                    tumours.append(outcome)
+        return tumours
+
+
+def _in_sequence(tumours: Iterable[Tumour]) -> tuple[Case, ...]:
+    """Number each patient's tumours by onset, ties by key; sort by patient and number."""
+
+    def place(tumour: Tumour) -> tuple[str, date, str]:
+        return tumour.case.patient_id, tumour.onset, tumour.case.tumour_id
+
+    cases: list[Case] = []
+    patient_id, sequence = None, 0
+    for tumour in sorted(tumours, key=place):
+        case = tumour.case
+        sequence = sequence + 1 if case.patient_id == patient_id else 1
+        patient_id = case.patient_id
+        cases.append(case if case.sequence == sequence else replace(case, sequence=sequence))
+    return tuple(cases)
+
+
+def _digest(cases: Iterable[Case]) -> bytes:
+    """One JSON array a line: rules and variables, then each case in the order of the variables."""
+    names = [variable.name for variable in fields(Case)]
+    values = attrgetter(*names)
+    hashed = sha256(_DIGEST_TAG)
+    encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+    hashed.update(encode([RULES_VERSION, names]).encode() + b"\n")
+    for case in cases:
+        hashed.update(encode(values(case)).encode() + b"\n")
+    return hashed.digest()

@@ -1,0 +1,155 @@
+"""Reading XML deliveries one patient at a time, from bytes that nobody has checked.
+
+Model: a delivery is a root element with ``Patient`` elements somewhere below it. Each is handed
+out when it is complete and is emptied before the next one is read, so memory holds one patient.
+Elements are found by local name; the namespace, its prefix, or its absence do not matter.
+
+Hostile input: entities are not expanded, no network or file is touched, and a document type
+definition is refused outright. libxml2's limits on depth and text size stay on. Its own error
+texts are never shown, since they quote the document; ours give the line.
+"""
+
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from lxml import etree
+
+from upcare_mpc.errors import DataError
+
+__all__ = ["Element", "attribute", "children", "fields", "local", "patients", "root_of", "text"]
+
+Element = etree._Element  # noqa: SLF001 - lxml publishes the type of an element under this name only
+
+_ENCODING_CODES = {
+    etree.ErrorTypes.ERR_UNKNOWN_ENCODING,
+    etree.ErrorTypes.ERR_UNSUPPORTED_ENCODING,
+    etree.ErrorTypes.ERR_INVALID_ENCODING,
+}
+
+
+class _Watched(io.RawIOBase):
+    """The stream as lxml sees it; remembers whether its end was reached."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._stream.read(size)
+        self.ended = not chunk
+        return chunk
+
+
+def patients(stream: BinaryIO, name: str) -> Iterator[Element]:
+    """Hand out the ``Patient`` elements of a delivery, one at a time.
+
+    An element is only good until the next one is asked for.
+
+    Raises:
+        DataError: The bytes are not well-formed XML, end early, or hold a document type
+            definition. Patients handed out before it must be dropped by the caller.
+    """
+    watched = _Watched(stream)
+    parsing = etree.iterparse(
+        watched,
+        events=("end",),
+        tag="{*}Patient",
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+    )
+    checked = False
+    try:
+        for _, patient in parsing:
+            if not checked:
+                _refuse_definitions(patient, name)
+                checked = True
+            yield patient
+            _release(patient)
+    except etree.XMLSyntaxError as error:
+        raise _unreadable(error, name, ended=watched.ended) from None
+    if not checked:
+        _refuse_definitions(parsing.root, name)
+
+
+def root_of(head: bytes, name: str) -> Element | None:
+    """Read the root element from the first bytes of a delivery; ``None`` if it is not in them."""
+    parser = etree.XMLPullParser(
+        events=("start",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+    )
+    failure = None
+    try:
+        parser.feed(head)
+    except etree.XMLSyntaxError as error:
+        failure = error
+    for _, event in parser.read_events():
+        root = cast("Element", event)  # the other kinds of event are not asked for
+        _refuse_definitions(root, name)
+        return root
+    if failure is not None:
+        raise _unreadable(failure, name, ended=False) from None
+    return None
+
+
+def _refuse_definitions(element: Element, name: str) -> None:
+    tree = element.getroottree()
+    if tree.docinfo.internalDTD is not None or tree.docinfo.doctype:
+        raise DataError(
+            f"{name}: line 1: a document type definition (DOCTYPE) is not accepted in a delivery"
+        )
+
+
+def _release(element: Element) -> None:
+    element.clear()
+    parent = element.getparent()
+    if parent is not None:
+        while element.getprevious() is not None:
+            del parent[0]
+
+
+def _unreadable(error: etree.XMLSyntaxError, name: str, *, ended: bool) -> DataError:
+    place = f"{name}: line {error.lineno}" if error.lineno else name
+    if error.code in _ENCODING_CODES:  # type: ignore[attr-defined] # the stubs lack it
+        return DataError(f"{place}: the bytes are not in the encoding that the file declares")
+    if ended and error.lineno:
+        return DataError(f"{place}: the file ends before its XML does; it was cut off")
+    return DataError(f"{place}: not well-formed XML")
+
+
+def local(element: Element) -> str:
+    """The name of an element without its namespace; empty for a comment."""
+    tag = element.tag
+    # A comment has a function for a tag; the stubs do not say so.
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""  # type: ignore[redundant-expr]
+
+
+def children(element: Element | None, name: str) -> Iterator[Element]:
+    """The children with this local name, in document order."""
+    if element is not None:
+        for child in element:
+            if local(child) == name:
+                yield child
+
+
+def fields(element: Element | None) -> dict[str, Element]:
+    """The children by local name; of several with the same name, the first."""
+    found: dict[str, Element] = {}
+    if element is not None:
+        for child in element:
+            found.setdefault(local(child), child)
+    return found
+
+
+def text(element: Element | None) -> str | None:
+    """The text of an element without surrounding blanks; ``None`` if there is none."""
+    if element is None or element.text is None:
+        return None
+    return element.text.strip() or None
+
+
+def attribute(element: Element | None, name: str) -> str | None:
+    """An attribute without surrounding blanks; ``None`` if missing or empty."""
+    value = element.get(name) if element is not None else None
+    return (value.strip() or None) if value else None

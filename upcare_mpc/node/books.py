@@ -1,0 +1,142 @@
+"""What a node writes down: its journal (ledger and approvals) and its sessions, each step once.
+
+The order of every step is the one that fails safely: the ledger is charged before the session is
+marked, the sealed output is stored before it is sent.
+"""
+
+import datetime
+from collections.abc import Callable
+
+from upcare_mpc.errors import SessionError
+from upcare_mpc.journal import Entry, Event
+from upcare_mpc.node import approval
+from upcare_mpc.node.config import Policy
+from upcare_mpc.node.question import Question
+from upcare_mpc.privacy.ledger import Key, Ledger, State
+from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.journal_store import SqlJournal
+from upcare_mpc.storage.sessions import Sessions, SessionState
+
+__all__ = ["Books"]
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Books:
+    """The journal and the table of sessions of one node."""
+
+    def __init__(self, database: Database, policy: Policy, snapshot: bytes) -> None:
+        self._journal = SqlJournal(database)
+        self._sessions = Sessions(database)
+        self._policy = policy
+        self._snapshot = snapshot
+
+    def ledger(self) -> Ledger:
+        """The ledger as the journal has it now."""
+        return Ledger.replay(self._policy.caps, self._journal.entries())
+
+    def standing(self, study: bytes) -> tuple[approval.Standing, str]:
+        """The operator's word on a study, on the snapshot in force."""
+        return approval.standing(
+            self._journal.entries(), study=study, snapshot=self._snapshot
+        )
+
+    def grant(self, study: bytes) -> None:
+        """Record the operator's yes."""
+        self._record(lambda _: approval.grant(study=study, snapshot=self._snapshot))
+
+    def refuse(self, study: bytes, reason: str) -> None:
+        """Record the operator's no."""
+        self._record(
+            lambda _: approval.refuse(study=study, snapshot=self._snapshot, reason=reason)
+        )
+
+    def agree(self, question: Question, session: bytes) -> None:
+        """Agree to one session: use up the approval, reserve the charge.
+
+        Raises:
+            SessionError: The session is known already.
+            RefusedError: An operator's approval is wanted and not there.
+            BudgetExceeded: A cap would be passed.
+        """
+        self._sessions.agree(session, question.digest, time=_now())
+        try:
+            if not self._policy.automatic:
+                self._record(
+                    lambda entries: approval.use(
+                        entries, study=question.digest, snapshot=self._snapshot, session=session
+                    )
+                )
+            self._step(lambda ledger: ledger.reserve(_key(question, session), question.charge))
+        except BaseException:
+            self._sessions.erase(session, question.digest, time=_now())
+            raise
+
+    def spend(self, question: Question, session: bytes) -> None:
+        """Charge the ledger; only after this may input shares leave."""
+        self._step(lambda ledger: ledger.spend(_key(question, session)))
+        self._sessions.spend(session, time=_now())
+
+    def store_output(self, question: Question, session: bytes, output: bytes) -> None:
+        """Store this node's sealed output, before it is sent for the first time."""
+        self._sessions.store_output(session, output, time=_now())
+        self.settle(question, session)
+
+    def output(self, session: bytes) -> bytes:
+        """The stored output, byte for byte."""
+        return self._sessions.output(session)
+
+    def settle(self, question: Question, session: bytes) -> None:
+        """Make the charge final; may be repeated."""
+        if self._state(question.digest, session) is State.SPENT:
+            self._step(lambda ledger: ledger.settle(_key(question, session)))
+
+    def erase(self, study: bytes, session: bytes) -> bool:
+        """Make sure that no output of this session ever leaves.
+
+        A charge that is only reserved is given back: no share of this registry's data has left.
+
+        Returns:
+            Whether "no output" is true here; ``False`` if an output is already stored.
+        """
+        try:
+            self._sessions.erase(session, study, time=_now())
+        except SessionError:
+            return False
+        if self._state(study, session) is State.RESERVED:
+            key = Key(study=study, session=session)
+            self._step(lambda ledger: ledger.release(key))
+        return True
+
+    def release(self, study: bytes, session: bytes) -> bool:
+        """Give back a charge; the caller has verified the signed words of m - t parties."""
+        if self._state(study, session) is not State.SPENT:
+            return False
+        key = Key(study=study, session=session)
+        self._step(lambda ledger: ledger.release(key))
+        return True
+
+    def unfinished(self) -> list[tuple[bytes, bytes]]:
+        """Sessions (study, session) that were under way when the node stopped."""
+        return [
+            (row.study, row.session)
+            for row in self._sessions.all()
+            if row.state in {SessionState.AGREED, SessionState.SPENT}
+        ]
+
+    def _state(self, study: bytes, session: bytes) -> State | None:
+        account = self.ledger().accounts.get(Key(study=study, session=session))
+        return account.state if account else None
+
+    def _step(self, decide: Callable[[Ledger], Event]) -> None:
+        caps = self._policy.caps
+        self._record(lambda entries: decide(Ledger.replay(caps, entries)))
+
+    def _record(self, decide: Callable[[tuple[Entry, ...]], Event]) -> None:
+        self._journal.record(decide, time=_now())
+
+
+def _key(question: Question, session: bytes) -> Key:
+    return Key(study=question.digest, session=session)

@@ -1,0 +1,287 @@
+"""The files of a party folder, read into frozen types; unknown keys are refused by name.
+
+    party.toml      what this registry is, where its data are, what it agrees to (its policy)
+    identity/       ca.pem, party.pem, party.key, network.toml (from ``upcare network admit``)
+    state/          database and sockets; made by the node
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from upcare_mpc.errors import ConfigError
+from upcare_mpc.ingest.delivery import TREATMENT_KINDS
+from upcare_mpc.kinds import KINDS
+from upcare_mpc.privacy.ledger import Caps
+
+__all__ = ["Agreement", "DataFiles", "PartyFile", "Policy", "load_agreement", "load_party"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What the registries of a network have agreed on (``network.toml``).
+
+    Attributes:
+        name: Name of the network.
+        overlap: How many registries may know one patient.
+        committee: How many registries compute in a study: 3, 5 or 7.
+    """
+
+    name: str
+    overlap: int
+    committee: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFiles:
+    """Where the registry's data are.
+
+    Attributes:
+        files: Deliveries in any supported format.
+        complete: Kinds of treatment of which this registry records every one.
+    """
+
+    files: tuple[Path, ...]
+    complete: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What this registry agrees to; everything else is refused.
+
+    Attributes:
+        automatic: Approve without an operator what the policy accepts.
+        purposes: Accepted purposes (GA4GH DUO codes).
+        kinds: Accepted study kinds.
+        researchers: Name to Ed25519 public key: who may ask.
+        epsilon_per_study: The most one study may ask.
+        caps: The most all studies together may ever cost this registry's population.
+    """
+
+    automatic: bool
+    purposes: frozenset[str]
+    kinds: frozenset[str]
+    researchers: Mapping[str, bytes]
+    epsilon_per_study: Fraction
+    caps: Caps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyFile:
+    """One registry's node.
+
+    Attributes:
+        name: As in its certificate.
+        folder: The party folder.
+        computes: Whether it is willing to compute beside contributing.
+        platform: Address of the platform, ``host:port``.
+        host: Address under which peers reach this registry's workers.
+        ports: Ports its workers may listen on; 0 is any free one.
+        data: Where the data are.
+        policy: What it agrees to.
+        silence_s: Seconds of silence after which a peer counts as lost.
+    """
+
+    name: str
+    folder: Path
+    computes: bool
+    platform: str
+    host: str
+    ports: tuple[int, ...]
+    data: DataFiles
+    policy: Policy
+    silence_s: float = field(default=30.0)
+
+    @property
+    def identity_folder(self) -> Path:
+        """Where certificate, key and agreement lie."""
+        return self.folder / "identity"
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the node keeps its database and its operator's socket."""
+        return self.folder / "state"
+
+
+def load_agreement(folder: Path) -> Agreement:
+    """Read ``network.toml`` of an identity folder."""
+    table = _Table.read(folder / "network.toml")
+    table.only("version", "name", "overlap", "committee")
+    table.version()
+    committee = table.integer("committee", 3, 7)
+    if committee % 2 == 0:
+        raise ConfigError(f"network.toml: committee: wanted 3, 5 or 7, got {committee}")
+    return Agreement(
+        name=table.text("name"), overlap=table.integer("overlap", 1, 64), committee=committee
+    )
+
+
+def load_data(party_file: Path) -> DataFiles:
+    """Read only the ``[data]`` section of a party file."""
+    table = _Table.read(party_file)
+    return _data(table.table("data"), party_file.parent)
+
+
+def load_party(folder: Path) -> PartyFile:
+    """Read ``party.toml`` of a party folder.
+
+    Raises:
+        ConfigError: One line that names the key, what was wanted and what was got.
+    """
+    table = _Table.read(folder / "party.toml")
+    table.only("version", "name", "computes", "platform", "link", "data", "policy")
+    table.version()
+    platform = table.table("platform")
+    platform.only("address")
+    link = table.table("link")
+    link.only("host", "ports", "silence_s")
+    return PartyFile(
+        name=table.text("name"),
+        folder=folder,
+        computes=table.flag("computes"),
+        platform=platform.text("address"),
+        host=link.text("host"),
+        ports=_ports(link),
+        silence_s=float(link.integer("silence_s", 5, 600)) if "silence_s" in link.content else 30.0,
+        data=_data(table.table("data"), folder),
+        policy=_policy(table.table("policy")),
+    )
+
+
+def _data(table: "_Table", folder: Path) -> DataFiles:
+    table.only("files", "complete")
+    complete = frozenset(table.texts("complete")) if "complete" in table.content else frozenset()
+    unknown = complete - TREATMENT_KINDS
+    if unknown:
+        wanted = ", ".join(sorted(TREATMENT_KINDS))
+        raise ConfigError(f"{table.place('complete')}: wanted some of {wanted}, got {min(unknown)}")
+    return DataFiles(files=tuple(folder / name for name in table.texts("files")), complete=complete)
+
+
+def _policy(table: "_Table") -> Policy:
+    table.only("approval", "purposes", "kinds", "researchers", "epsilon_per_study", "caps")
+    approval = table.text("approval")
+    if approval not in {"automatic", "manual"}:
+        raise ConfigError(f"{table.place('approval')}: wanted automatic or manual, got {approval}")
+    kinds = frozenset(table.texts("kinds"))
+    if not kinds <= KINDS.keys():
+        wanted = ", ".join(KINDS)
+        raise ConfigError(
+            f"{table.place('kinds')}: wanted some of {wanted}, got {min(kinds - KINDS.keys())}"
+        )
+    researchers = table.table("researchers")
+    keys = {name: _key(researchers, name) for name in researchers.content}
+    caps = table.table("caps")
+    caps.only("epsilon", "delta", "purposes")
+    by_purpose = caps.table("purposes") if "purposes" in caps.content else None
+    return Policy(
+        automatic=approval == "automatic",
+        purposes=frozenset(table.texts("purposes")),
+        kinds=kinds,
+        researchers=keys,
+        epsilon_per_study=table.number("epsilon_per_study"),
+        caps=Caps(
+            epsilon=caps.number("epsilon"),
+            delta=caps.number("delta"),
+            purposes={p: by_purpose.number(p) for p in by_purpose.content} if by_purpose else {},
+        ),
+    )
+
+
+def _key(table: "_Table", name: str) -> bytes:
+    text = table.text(name)
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ConfigError(f"{table.place(name)}: wanted a public key of 64 hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+def _ports(table: "_Table") -> tuple[int, ...]:
+    """``[0]``, or ``[7101, 7110]`` for all ports from the first to the second."""
+    ports = table.get("ports")
+    good = isinstance(ports, list) and all(isinstance(p, int) and 0 <= p < 65536 for p in ports)
+    if good and len(ports) == 1:
+        return tuple(ports)
+    if good and len(ports) == 2 and 0 < ports[0] <= ports[1] <= ports[0] + 1000:
+        return tuple(range(ports[0], ports[1] + 1))
+    raise ConfigError(f"{table.place('ports')}: wanted [0], or [first, last] of a port range")
+
+
+@dataclass(slots=True)
+class _Table:
+    """A TOML table on its way to becoming typed; knows where it stands."""
+
+    content: dict[str, Any]
+    where: str
+
+    @classmethod
+    def read(cls, path: Path) -> "_Table":
+        try:
+            content = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
+        except FileNotFoundError:
+            raise ConfigError(f"{path.name} is missing in the folder {path.parent.name}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path.name}: not a TOML file: {error}") from None
+        return cls(content, path.name)
+
+    def place(self, key: str) -> str:
+        return f"{self.where}: {key}" if self.where.endswith(".toml") else f"{self.where}.{key}"
+
+    def only(self, *known: str) -> None:
+        for key in self.content:
+            if key not in known:
+                near = get_close_matches(key, known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}"
+                raise ConfigError(f"{self.where}: unknown key {key!r}{hint}")
+
+    def get(self, key: str) -> Any:
+        if key not in self.content:
+            raise ConfigError(f"{self.where}: missing key {key!r}")
+        return self.content[key]
+
+    def version(self) -> None:
+        if self.get("version") != _VERSION:
+            raise ConfigError(f"{self.place('version')}: wanted {_VERSION}")
+
+    def text(self, key: str) -> str:
+        value = self.get(key)
+        if not isinstance(value, str) or not value:
+            raise ConfigError(f"{self.place(key)}: wanted a text")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        value = self.get(key)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{self.place(key)}: wanted a list of texts")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self.get(key)
+        if not isinstance(value, bool):
+            raise ConfigError(f"{self.place(key)}: wanted true or false")
+        return value
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        value = self.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ConfigError(f"{self.place(key)}: wanted a whole number from {low} to {high}")
+        return value
+
+    def number(self, key: str) -> Fraction:
+        value = self.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | Decimal) or value <= 0:
+            raise ConfigError(f"{self.place(key)}: wanted a number above 0")
+        return Fraction(value)
+
+    def table(self, key: str) -> "_Table":
+        value = self.get(key)
+        if not isinstance(value, dict):
+            raise ConfigError(f"{self.place(key)}: wanted a table")
+        return _Table(value, self.place(key))

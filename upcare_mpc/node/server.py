@@ -1,0 +1,296 @@
+"""A registry's node: attends the platform, answers questions by policy, and runs sessions.
+
+One outgoing stream to the platform, one Unix socket for the operator, one worker process for
+each session. This process never loads MPyC and never holds a share. Whatever the platform sends is
+checked against what the researcher signed and what this registry has agreed to; a bad message
+ends a session, never the node.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
+from upcare_mpc._proto.upcare.study.v1 import study_pb2
+from upcare_mpc.errors import ProtocolError, RefusedError, UpcareError
+from upcare_mpc.link.certificates import Identity, host_of, verify_signature
+from upcare_mpc.link.statements import no_output_statement
+from upcare_mpc.node.approval import Standing
+from upcare_mpc.node.books import Books
+from upcare_mpc.node.config import Agreement, PartyFile
+from upcare_mpc.node.process import WorkerProcess
+from upcare_mpc.node.question import Question, check_policy, read_question
+from upcare_mpc.node.session import NodeSession, no_output
+from upcare_mpc.node.snapshot import Snapshot
+
+__all__ = ["Node"]
+
+PROTOCOL = "1"
+PLATFORM_MESSAGE_BYTES = 16 << 20
+MAX_SESSIONS = 2
+_OPTIONS = [
+    ("grpc.max_receive_message_length", PLATFORM_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", PLATFORM_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.ssl_target_name_override", host_of("platform", "platform")),
+]
+
+
+class Node:
+    """One registry's long-lived process."""
+
+    def __init__(
+        self,
+        party: PartyFile,
+        identity: Identity,
+        agreement: Agreement,
+        snapshot: Snapshot,
+        books: Books,
+        *,
+        log: Callable[[str], None],
+    ) -> None:
+        self.party = party
+        self.identity = identity
+        self.snapshot = snapshot
+        self.books = books
+        self.waiting: dict[bytes, Question] = {}
+        self.attending = False
+        self._agreement = agreement
+        self._log = log
+        self._sessions: dict[bytes, NodeSession] = {}
+        self._outbox: asyncio.Queue[coordinator_pb2.AttendRequest] = asyncio.Queue()
+        self._spare: asyncio.Task[WorkerProcess] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> int:
+        """Number of sessions that have not ended."""
+        return sum(not session.ended for session in self._sessions.values())
+
+    async def run(self) -> None:
+        """Attend the platform until cancelled; reconnects by itself."""
+        self._prepare_worker()
+        for study, session in self.books.unfinished():
+            # This node stopped in the middle: its worker and the shares in it are gone.
+            if self.books.erase(study, session):
+                self._say_failure(session, "the node was restarted during the session", word=True)
+        try:
+            while True:
+                try:
+                    await self._attend()
+                except grpc.aio.AioRpcError as error:
+                    self._log(_why(error))
+                self.attending = False
+                await asyncio.sleep(1.0)
+        finally:
+            for session in self._sessions.values():
+                await session.worker.end()
+            if self._spare is not None:
+                worker = await self._spare
+                await worker.end()
+
+    def decided(self, study: bytes) -> None:
+        """The operator has said yes or no: let the platform ask again."""
+        self.waiting.pop(study, None)
+        self._say(decision=coordinator_pb2.Decision(study_digest=study))
+
+    # -- the stream -----------------------------------------------------------------------------
+
+    async def _attend(self) -> None:
+        credentials = grpc.ssl_channel_credentials(
+            root_certificates=self.identity.network.ca_pem,
+            private_key=self.identity.key_pem,
+            certificate_chain=self.identity.certificate_pem,
+        )
+        async with grpc.aio.secure_channel(
+            self.party.platform, credentials, options=_OPTIONS
+        ) as channel:
+            call = coordinator_pb2_grpc.AttendanceStub(channel).Attend()
+            await call.write(
+                coordinator_pb2.AttendRequest(join=coordinator_pb2.Join(version=PROTOCOL))
+            )
+            writer = asyncio.ensure_future(self._write(call))
+            try:
+                while (message := await call.read()) is not grpc.aio.EOF:
+                    if not self.attending:
+                        self._log("attending the platform")
+                        self.attending = True
+                    self._spawn(self._handle(message))
+            finally:
+                writer.cancel()
+
+    async def _write(self, call: Any) -> None:
+        """Send what is in the outbox; what could not be sent stays there for the next stream."""
+        while True:
+            message = await self._outbox.get()
+            try:
+                await call.write(message)
+            except BaseException:
+                self._outbox.put_nowait(message)
+                raise
+
+    async def _handle(self, message: coordinator_pb2.AttendResponse) -> None:
+        """Answer one message of the platform; nothing it sends may end this process."""
+        try:
+            match message.WhichOneof("message"):
+                case "offer":
+                    self._say(call=message.call, quote=self._quote(message.offer))
+                case "proposal":
+                    await self._approve(message.call, message.proposal)
+                case "start":
+                    await self._start(message.start)
+                case "abort":
+                    await self._abort(message.abort)
+                case "releases":
+                    self._release(message.releases)
+                case "recall":
+                    stored = self.books.output(message.recall.session_digest)
+                    self._say(call=message.call, output=study_pb2.Output.FromString(stored))
+                case "finished":
+                    session = self._sessions.pop(message.finished.session_digest, None)
+                    if session is not None:
+                        session.finish()
+        except UpcareError as error:
+            self._log(f"refused what the platform sent: {error}")
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def _quote(self, offer: coordinator_pb2.Offer) -> coordinator_pb2.Quote:
+        """Say what this registry would do with a study; spends nothing, looks at no record."""
+        quote = coordinator_pb2.Quote(
+            registry=self.party.name,
+            snapshot=self.snapshot.digest,
+            computes=self.party.computes,
+            certificate=self.identity.certificate_pem.decode(),
+        )
+        ledger = self.books.ledger()
+        quote.epsilon_left = str(ledger.balance().left)
+        try:
+            question = read_question(offer.request, self._agreement, now=time.time())
+            quote.study_digest = question.digest
+            check_policy(question, self.party.policy, registry=self.party.name)
+            ledger.check(question.charge)
+            quote.verdict = coordinator_pb2.Quote.VERDICT_YES
+            if not self.party.policy.automatic:
+                self._ask_operator(question, quote, submitted=offer.submitted)
+        except UpcareError as error:
+            quote.verdict = coordinator_pb2.Quote.VERDICT_NO
+            quote.reason = str(error)
+        return quote
+
+    def _ask_operator(
+        self, question: Question, quote: coordinator_pb2.Quote, *, submitted: bool
+    ) -> None:
+        standing, reason = self.books.standing(question.digest)
+        if standing is Standing.REFUSED:
+            raise RefusedError(f"the operator of {self.party.name} refuses: {reason}")
+        if standing is Standing.NONE:
+            quote.verdict = coordinator_pb2.Quote.VERDICT_PENDING
+            quote.reason = f"waits for the operator of {self.party.name}"
+            if submitted:
+                self.waiting[question.digest] = question
+                short = question.digest.hex()[:12]
+                self._log(f"study {short} waits for approval: upcare node approve {short}")
+
+    async def _approve(self, call: int, proposal: coordinator_pb2.Proposal) -> None:
+        """Agree to a session and send the signed approval, or say why not."""
+        try:
+            if self.running >= MAX_SESSIONS:
+                raise RefusedError(f"{self.party.name} is busy with {self.running} sessions")
+            question = read_question(proposal.request, self._agreement, now=time.time())
+            check_policy(question, self.party.policy, registry=self.party.name)
+            session, approval = await NodeSession.approve(
+                proposal,
+                question,
+                party=self.party,
+                agreement=self._agreement,
+                identity=self.identity,
+                books=self.books,
+                snapshot=self.snapshot,
+                worker=await self._take_worker(),
+                say=self._outbox.put_nowait,
+            )
+        except UpcareError as error:
+            self._log(f"session refused: {error}")
+            text = coordinator_pb2.Failure(code=error.code, text=str(error))
+            self._say(call=call, failure=text)
+            return
+        self._sessions[session.digest] = session
+        self._log(f"session {session.digest.hex()[:12]} approved")
+        self._say(call=call, approval=approval)
+
+    async def _start(self, start: coordinator_pb2.Start) -> None:
+        session = self._sessions.get(start.session_digest)
+        if session is None:
+            raise ProtocolError("a session is started that was not approved here")
+        await session.run(start.approvals)
+        self._log(f"session {session.digest.hex()[:12]} ended")
+
+    async def _abort(self, abort: coordinator_pb2.Abort) -> None:
+        session = self._sessions.get(abort.session_digest)
+        if session is not None and not session.ended:
+            await session.end_without_output(abort.reason)
+
+    def _release(self, releases: coordinator_pb2.Releases) -> None:
+        """Give back a charge on the signed word of at least m - t computing registries."""
+        session = self._sessions.get(releases.session_digest)
+        if session is None:
+            return
+        descriptor = session.descriptor
+        signers = set()
+        for word in releases.words:
+            place = descriptor.place(word.registry)
+            if word.session_digest == session.digest and place < descriptor.parties:
+                statement = no_output_statement(session.digest, word.registry)
+                verify_signature(session.certificates[place], statement, word.signature)
+                signers.add(word.registry)
+        needed = descriptor.parties - descriptor.threshold
+        if len(signers) < needed:
+            raise ProtocolError(f"a release wants {needed} signed words, got {len(signers)}")
+        if self.books.release(session.question.digest, session.digest):
+            self._log(f"session {session.digest.hex()[:12]}: charge released, no output left")
+        self._sessions.pop(session.digest, None)
+
+    # -- workers and messages -------------------------------------------------------------------
+
+    def _prepare_worker(self) -> None:
+        start = WorkerProcess.start(computes=self.party.computes)
+        self._spare = asyncio.ensure_future(start)
+
+    async def _take_worker(self) -> WorkerProcess:
+        """Hand out the waiting worker and start the next one."""
+        if self._spare is None:
+            self._prepare_worker()
+        assert self._spare is not None
+        worker = await self._spare
+        self._prepare_worker()
+        return worker if worker.alive else await self._take_worker()
+
+    def _say_failure(self, session: bytes, text: str, *, word: bool) -> None:
+        message = coordinator_pb2.Failure(session_digest=session, code="session", text=text)
+        if word and self.party.computes:
+            message.no_output.CopyFrom(no_output(self.identity, session))
+        self._say(failure=message)
+
+    def _say(self, **message: Any) -> None:
+        self._outbox.put_nowait(coordinator_pb2.AttendRequest(**message))
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _why(error: grpc.aio.AioRpcError) -> str:
+    """Say why the platform's stream ended."""
+    detail = (error.details() or "").lower()
+    if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+        return f"the platform does not accept this registry: {error.details()}"
+    if "certificate" in detail or "handshake" in detail or "ssl" in detail:
+        return "no trusted connection to the platform: its certificate or ours is not accepted"
+    return "the platform cannot be reached; trying again"

@@ -1,0 +1,268 @@
+"""One session at one node, from the platform's proposal to its end.
+
+    proposed --approve--> approved --start--> running --output--> finished
+        └────────────────────┴───────────────────┴──> ended without output, and said so
+
+The server side of it: checks, books, and the worker. No share passes through here; the vector
+does, once, on its way into the worker.
+"""
+
+import asyncio
+import datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
+from upcare_mpc._proto.upcare.study.v1 import study_pb2
+from upcare_mpc.errors import ProtocolError, SessionError, UpcareError
+from upcare_mpc.link.certificates import Identity, verify_signature
+from upcare_mpc.link.statements import approval_statement, no_output_statement, spent_statement
+from upcare_mpc.node.books import Books
+from upcare_mpc.node.config import Agreement, PartyFile
+from upcare_mpc.node.process import WorkerProcess
+from upcare_mpc.node.question import Question, check_descriptor
+from upcare_mpc.node.snapshot import Snapshot
+from upcare_mpc.study.descriptor import Descriptor
+
+__all__ = ["NodeSession", "check_roster"]
+
+START_S = 60.0  # from approval to start
+SESSION_S = 600.0  # from start to the worker's end
+ANSWER_QUANTUM_S = 0.25  # an approval leaves at a multiple of this, not when counting is done
+
+Say = Callable[[coordinator_pb2.AttendRequest], None]
+
+
+def check_roster(
+    descriptor: Descriptor, certificates: Sequence[str], identity: Identity
+) -> list[x509.Certificate]:
+    """Check that the certificates are the roster's, of this network, and in force.
+
+    Raises:
+        ProtocolError: One is not the certificate that the roster names.
+        ConfigError: One is expired or of another network.
+    """
+    if len(certificates) != len(descriptor.roster):
+        raise ProtocolError("a session comes with one certificate for each registry")
+    now = datetime.datetime.now(datetime.UTC)
+    checked = []
+    for member, pem in zip(descriptor.roster, certificates, strict=True):
+        party, certificate = identity.network.verify(pem, now=now)
+        if (party.name, party.role) != (member.name, "registry"):
+            raise ProtocolError(f"the certificate of {member.name} names {party.host}")
+        if party.fingerprint != member.certificate:
+            raise ProtocolError(f"the certificate of {member.name} is not the roster's")
+        checked.append(certificate)
+    return checked
+
+
+@dataclass(slots=True)
+class NodeSession:
+    """One session at this node."""
+
+    party: PartyFile
+    identity: Identity
+    books: Books
+    question: Question
+    descriptor: Descriptor
+    certificates: list[x509.Certificate]
+    worker: WorkerProcess
+    say: Say
+    ended: bool = False
+
+    @classmethod
+    async def approve(
+        cls,
+        proposal: coordinator_pb2.Proposal,
+        question: Question,
+        *,
+        party: PartyFile,
+        agreement: Agreement,
+        identity: Identity,
+        books: Books,
+        snapshot: Snapshot,
+        worker: WorkerProcess,
+        say: Say,
+    ) -> tuple["NodeSession", study_pb2.Approval]:
+        """Check a proposed session, agree to it in the books, count, and sign.
+
+        Raises:
+            UpcareError: Any check fails; then nothing is reserved and the session is dead here.
+        """
+        started = time.monotonic()
+        descriptor = Descriptor.from_canonical(proposal.descriptor)
+        check_descriptor(
+            descriptor,
+            question,
+            network=identity.network.fingerprint,
+            committee=agreement.committee,
+        )
+        certificates = check_roster(descriptor, proposal.certificates, identity)
+        me = descriptor.roster[descriptor.place(party.name)]
+        if me.certificate != identity.party.fingerprint or me.snapshot != snapshot.digest:
+            raise ProtocolError(f"the session names another certificate or snapshot of {me.name}")
+        if descriptor.place(party.name) < descriptor.parties and not party.computes:
+            raise ProtocolError(f"{party.name} does not compute, but the session wants it to")
+        books.agree(question, descriptor.digest)
+        session = cls(
+            party=party,
+            identity=identity,
+            books=books,
+            question=question,
+            descriptor=descriptor,
+            certificates=certificates,
+            worker=worker,
+            say=say,
+        )
+        try:
+            vector = await asyncio.to_thread(snapshot.tabulate, question.kind)
+            port = await worker.assign(
+                descriptor,
+                identity=identity,
+                certificates=list(proposal.certificates),
+                law=question.law,
+                vector=vector,
+                host=party.host,
+                ports=party.ports,
+                silence_s=party.silence_s,
+            )
+        except BaseException:
+            await session.end_without_output("it could not be prepared")
+            raise
+        elapsed = time.monotonic() - started
+        await asyncio.sleep(-elapsed % ANSWER_QUANTUM_S)
+        endpoint = f"{party.host}:{port}" if port else ""
+        approval = study_pb2.Approval(
+            session_digest=descriptor.digest, registry=party.name, endpoint=endpoint
+        )
+        statement = approval_statement(descriptor.digest, party.name, endpoint)
+        approval.signature = identity.sign(statement)
+        return session, approval
+
+    @property
+    def digest(self) -> bytes:
+        """Digest of the descriptor; names the session."""
+        return self.descriptor.digest
+
+    @property
+    def computes(self) -> bool:
+        """Whether this registry is one of the m."""
+        return self.descriptor.place(self.party.name) < self.descriptor.parties
+
+    async def run(self, approvals: Sequence[study_pb2.Approval]) -> None:
+        """Start the worker and follow it to its end; says everything to the platform itself."""
+        try:
+            endpoints = self._check_approvals(approvals)
+            self.worker.tell("start", endpoints=endpoints)
+            await asyncio.wait_for(self._follow(), SESSION_S)
+        except TimeoutError:
+            await self._fail("session", f"the session took longer than {SESSION_S:.0f} s")
+        except UpcareError as error:
+            await self._fail(error.code, str(error))
+        finally:
+            await self.worker.end()
+
+    async def end_without_output(self, reason: str) -> None:
+        """End the session here, make "no output" true, and say so if this registry computes."""
+        await self._fail("session", reason)
+
+    def finish(self) -> None:
+        """The platform has the result: the charge is final."""
+        self.books.settle(self.question, self.digest)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _check_approvals(self, approvals: Sequence[study_pb2.Approval]) -> dict[str, str]:
+        """Check that every registry of the roster has approved this very session."""
+        by_name: Mapping[str, study_pb2.Approval] = {a.registry: a for a in approvals}
+        endpoints: dict[str, str] = {}
+        for index, member in enumerate(self.descriptor.roster):
+            approval = by_name.get(member.name)
+            if approval is None or approval.session_digest != self.digest:
+                raise ProtocolError(f"{member.name} has not approved this session")
+            statement = approval_statement(self.digest, member.name, approval.endpoint)
+            verify_signature(self.certificates[index], statement, approval.signature)
+            if index < self.descriptor.parties:
+                endpoints[str(index)] = approval.endpoint
+        return endpoints
+
+    async def _follow(self) -> None:
+        """Answer the worker until it ends."""
+        while True:
+            message = await self.worker.next_message()
+            if message is None:
+                raise SessionError(f"the worker of {self.party.name} ended unexpectedly")
+            match message.say:
+                case "phase":
+                    self._say(
+                        phase=coordinator_pb2.Phase(
+                            session_digest=self.digest, phase=message.fields["phase"]
+                        )
+                    )
+                case "spend":
+                    self.books.spend(self.question, self.digest)
+                    self.worker.tell("spent")
+                    self._say_spent()
+                case "output":
+                    self._store_and_send(message.fields, message.blob)
+                    self.worker.tell("stored")
+                case "failed":
+                    await self._fail(message.fields["code"], message.fields["text"])
+                    return
+                case "done":
+                    self.ended = True
+                    return
+
+    def _store_and_send(self, fields: Mapping[str, str], sealed: bytes) -> None:
+        output = study_pb2.Output(
+            session_digest=self.digest,
+            index=self.descriptor.place(self.party.name),
+            agreement=bytes.fromhex(fields["agreement"]),
+            sealed=sealed,
+            signature=bytes.fromhex(fields["signature"]),
+        )
+        self.books.store_output(self.question, self.digest, output.SerializeToString())
+        self._say(output=output)
+
+    def _say_spent(self) -> None:
+        charge = self.question.charge
+        spent = study_pb2.Spent(
+            session_digest=self.digest,
+            registry=self.party.name,
+            epsilon=str(charge.epsilon),
+            delta=str(charge.delta),
+        )
+        spent.signature = self.identity.sign(spent_statement(spent))
+        self._say(spent=spent)
+
+    async def _fail(self, code: str, text: str) -> None:
+        """End the worker first, so that its shares are gone, then give the signed word."""
+        self.ended = True
+        await self.worker.end()
+        self._say(failure=failure(self, code, text))
+
+    def _say(self, **message: object) -> None:
+        self.say(coordinator_pb2.AttendRequest(**message))
+
+
+def failure(session: NodeSession, code: str, text: str) -> coordinator_pb2.Failure:
+    """Say that a session has failed here; with the signed word if no output left and it counts."""
+    result = coordinator_pb2.Failure(session_digest=session.digest, code=code, text=text)
+    if session.books.erase(session.question.digest, session.digest) and session.computes:
+        result.no_output.CopyFrom(no_output(session.identity, session.digest))
+    return result
+
+
+def no_output(identity: Identity, session: bytes) -> study_pb2.NoOutput:
+    """Sign that no output of this session left or will leave; the books already make it true."""
+    name = identity.party.name
+    return study_pb2.NoOutput(
+        session_digest=session,
+        registry=name,
+        signature=identity.sign(no_output_statement(session, name)),
+    )
+
+

@@ -1,0 +1,1 @@
+"""What a release costs: exact laws of noise, guarantees computed from them, and the ledger."""

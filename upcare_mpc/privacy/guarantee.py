@@ -1,0 +1,102 @@
+"""What a release guarantees, in the figures that the ledger charges and the result states.
+
+Unit: the patient. Neighbouring: one patient's whole record added or removed, at every registry
+that knows her. She may be known to ``overlap`` registries, so the pooled vector moves by at most
+``overlap * (d0, d1, dinf)``; the overlap enters the sensitivity, it does not multiply epsilon.
+
+Statement: for neighbouring data and any set S of released vectors,
+``P(S) <= e^epsilon * P'(S) + delta``, with ``epsilon = overlap * d1 / scale``. Each cell moved by
+``s`` gives ``(s / scale, delta(s))`` by the exact law of the noise (``laplace``), and the cells
+are composed in the worst way (``spread``). For the ideal law delta is 0 and epsilon is the
+map of Ghosh, Roughgarden and Sundararajan (STOC 2009), equal to ``make_laplace`` of OpenDP.
+
+This holds against everyone who sees the released vector, and it is what EACH registry is
+charged, since a patient of any of them may be the one who differs. It is not claimed against
+computing registries that deviate from the protocol.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from upcare_mpc.errors import StudyError
+from upcare_mpc.privacy.laplace import (
+    MAX_SCALE,
+    MIN_SCALE,
+    SampledLaplace,
+    release_delta,
+    sample_law,
+)
+from upcare_mpc.study.layout import Sensitivity
+
+__all__ = ["Guarantee", "laplace_release"]
+
+_ERROR_LEVEL = Fraction(95, 100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarantee:
+    """The privacy label of one release.
+
+    Attributes:
+        mechanism: ``discrete Laplace``.
+        unit: What is protected: ``patient``.
+        epsilon: Exact.
+        delta: Rounded up to a multiple of 2^-128; at most 2^-40.
+        rho: Zero-concentrated privacy loss, where the mechanism has a better one than
+            ``epsilon^2 / 2``; none for Laplace.
+        overlap: Number of registries that may know one patient.
+        sensitivity: What one patient can change in one registry's vector.
+        scale: Scale of the noise in every cell, in patients.
+        variance: Variance of the noise in every cell, exact.
+        error95: Smallest k such that the noise in a cell is within -k..k with probability
+            at least 0.95.
+    """
+
+    mechanism: str
+    unit: str
+    epsilon: Fraction
+    delta: Fraction
+    rho: Fraction | None
+    overlap: int
+    sensitivity: Sensitivity
+    scale: Fraction
+    variance: Fraction
+    error95: int
+
+
+def laplace_release(
+    epsilon: Fraction, sensitivity: Sensitivity, overlap: int
+) -> tuple[SampledLaplace, Guarantee]:
+    """Choose the noise for a release at ``epsilon`` and state what it guarantees.
+
+    Args:
+        epsilon: Privacy loss of the whole release.
+        sensitivity: What one patient can change in the vector of ONE registry.
+        overlap: Number of registries that may know one patient.
+
+    Raises:
+        StudyError: The epsilon needs a noise scale that is not supported.
+        PrivacyError: No supported coin keeps delta below 2^-40.
+    """
+    pooled = sensitivity.times(overlap)
+    smallest, largest = pooled.d1 / MAX_SCALE, pooled.d1 / MIN_SCALE
+    if not smallest <= epsilon <= largest:
+        raise StudyError(
+            f"privacy.epsilon: wanted a number from {float(smallest):g} to {float(largest):g} "
+            f"(one patient counts at most {sensitivity.d1} at each of {overlap} registries), "
+            f"got {float(epsilon):g}"
+        )
+    scale = pooled.d1 / epsilon
+    law = sample_law(scale, pooled)
+    return law, Guarantee(
+        mechanism="discrete Laplace",
+        unit="patient",
+        epsilon=pooled.d1 / scale,
+        delta=release_delta(law, pooled),
+        rho=None,
+        overlap=overlap,
+        sensitivity=sensitivity,
+        scale=scale,
+        variance=law.variance,
+        error95=law.error(_ERROR_LEVEL),
+    )

@@ -1,0 +1,1 @@
+"""Databases behind the ports that inner packages define; IO in classes without rules."""

@@ -1,0 +1,118 @@
+"""All tables, on one screen: one schema for a node, one for the coordinator.
+
+A database says whose it is and which version of the schema it has; ``database`` refuses others
+by name. Times are ISO 8601 text in UTC; digests and keys are 32 raw bytes.
+
+What is secret: nothing here. The journal holds digests, charges and times; a sealed output can
+be opened by the researcher alone. No record, share, count or private key is ever stored here.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+__all__ = [
+    "COORDINATOR",
+    "ENVELOPES",
+    "EVENTS",
+    "JOURNAL",
+    "NODE",
+    "SESSIONS",
+    "STUDIES",
+    "Schema",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """The tables of one kind of process.
+
+    Attributes:
+        owner: ``node`` or ``coordinator``; stored in the database.
+        version: Raised with every change of a table.
+        tables: The tables.
+    """
+
+    owner: str
+    version: int
+    tables: MetaData
+
+
+_node = MetaData()
+_coordinator = MetaData()
+
+NODE = Schema(owner="node", version=1, tables=_node)
+COORDINATOR = Schema(owner="coordinator", version=1, tables=_coordinator)
+
+# A registry's chain of ledger events, approvals and consents; see upcare_mpc.journal.
+JOURNAL = Table(
+    "journal",
+    _node,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("time", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("previous", LargeBinary, nullable=False, unique=True),  # so a chain cannot fork
+    Column("digest", LargeBinary, nullable=False),
+)
+
+# What this node has done in each session; see upcare_mpc.storage.sessions.
+SESSIONS = Table(
+    "sessions",
+    _node,
+    Column("session", LargeBinary, primary_key=True),
+    Column("study", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("sealed_output", LargeBinary),
+    Column("signature", LargeBinary),
+    Column("created", Text, nullable=False),
+    Column("changed", Text, nullable=False),
+    CheckConstraint(
+        "(state = 'output') = (sealed_output IS NOT NULL)"
+        " AND (sealed_output IS NULL) = (signature IS NULL)",
+        name="only_an_output_has_bytes",
+    ),
+)
+
+# Studies as the coordinator knows them: what was asked, by which key, and how far it is.
+STUDIES = Table(
+    "studies",
+    _coordinator,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("researcher", Text, nullable=False),
+    Column("canonical", LargeBinary, nullable=False),
+    Column("request", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("error", Text),
+    Column("created", Text, nullable=False),
+    Column("updated", Text, nullable=False),
+)
+
+# Progress of a study, in the order in which it happened.
+EVENTS = Table(
+    "events",
+    _coordinator,
+    Column("study", LargeBinary, ForeignKey(STUDIES.c.digest), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("time", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+# Result shares, each sealed to the researcher by one computing registry.
+ENVELOPES = Table(
+    "envelopes",
+    _coordinator,
+    Column("study", LargeBinary, ForeignKey(STUDIES.c.digest), primary_key=True),
+    Column("party", Text, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)

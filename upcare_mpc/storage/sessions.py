@@ -1,0 +1,201 @@
+"""What this node has done in each session: the facts behind its signed word.
+
+    agreed ──> spent ──> output      sealed bytes stored, then sent; resent byte for byte
+       └─────────┴─────> erased      shares erased; no output can ever leave
+
+``output`` and ``erased`` exclude each other and are final. Both are entered in one transaction,
+so "no output left this node" stays true after it was signed, whatever crashes or races. A
+session that this node never heard of can be erased too: it is then refused when it comes late.
+
+A session digest is used once; a retry is a new session.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from sqlalchemy import Connection, RowMapping, select
+
+from upcare_mpc.errors import SessionError
+from upcare_mpc.journal import utc_text
+from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.schema import SESSIONS
+
+__all__ = ["SealedOutput", "SessionRow", "SessionState", "Sessions"]
+
+
+class SessionState(Enum):
+    """How far a session got at this node."""
+
+    AGREED = "agreed"
+    SPENT = "spent"
+    OUTPUT = "output"
+    ERASED = "erased"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedOutput:
+    """This node's share of a result, sealed to the researcher, with this node's signature."""
+
+    sealed: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """One session at this node.
+
+    Attributes:
+        session: Digest of the session descriptor.
+        study: Digest of the study.
+        state: How far it got.
+        output: Present exactly in state ``OUTPUT``.
+        created: ISO 8601, UTC.
+        changed: ISO 8601, UTC.
+    """
+
+    session: bytes
+    study: bytes
+    state: SessionState
+    output: SealedOutput | None
+    created: str
+    changed: str
+
+
+class Sessions:
+    """The table of sessions of one node."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, session: bytes) -> SessionRow | None:
+        """Return what is known of a session."""
+        with self._database.read() as connection:
+            return _find(connection, session)
+
+    def all(self) -> tuple[SessionRow, ...]:
+        """Return all sessions, oldest first; after a restart, those not final need attention."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(SESSIONS).order_by(SESSIONS.c.created)).mappings()
+            return tuple(_row(row) for row in rows)
+
+    def agree(self, session: bytes, study: bytes, *, time: datetime) -> None:
+        """Enter a new session.
+
+        Raises:
+            SessionError: The session is known already.
+        """
+        with self._database.write() as connection:
+            known = _find(connection, session)
+            if known is not None:
+                raise SessionError(
+                    f"session {_short(session)}: already {known.state.value}; "
+                    "a session is used once"
+                )
+            _insert(connection, session, study, SessionState.AGREED, time)
+
+    def spend(self, session: bytes, *, time: datetime) -> None:
+        """Note that the budget is spent and input shares may leave."""
+        with self._database.write() as connection:
+            _require(connection, session, SessionState.SPENT, SessionState.AGREED)
+            _update(connection, session, time, state=SessionState.SPENT.value)
+
+    def store_output(self, session: bytes, output: SealedOutput, *, time: datetime) -> None:
+        """Store the sealed output, before it is sent for the first time.
+
+        Raises:
+            SessionError: The session is not spent, is erased, or has an output already.
+        """
+        with self._database.write() as connection:
+            _require(connection, session, SessionState.OUTPUT, SessionState.SPENT)
+            _update(
+                connection,
+                session,
+                time,
+                state=SessionState.OUTPUT.value,
+                sealed_output=output.sealed,
+                signature=output.signature,
+            )
+
+    def erase(self, session: bytes, study: bytes, *, time: datetime) -> None:
+        """Make sure that no output of this session ever leaves; may be repeated.
+
+        Raises:
+            SessionError: An output is stored, and may have left.
+        """
+        with self._database.write() as connection:
+            known = _find(connection, session)
+            if known is None:
+                _insert(connection, session, study, SessionState.ERASED, time)
+            elif known.state is SessionState.OUTPUT:
+                raise SessionError(
+                    f"session {_short(session)}: an output is stored and may have left"
+                )
+            elif known.state is not SessionState.ERASED:
+                _update(connection, session, time, state=SessionState.ERASED.value)
+
+    def output(self, session: bytes) -> SealedOutput:
+        """Return the stored output, byte for byte as it was first sent.
+
+        Raises:
+            SessionError: There is none.
+        """
+        row = self.get(session)
+        if row is None or row.output is None:
+            state = "unknown" if row is None else row.state.value
+            raise SessionError(f"session {_short(session)}: no output stored, it is {state}")
+        return row.output
+
+
+def _require(
+    connection: Connection, session: bytes, goal: SessionState, source: SessionState
+) -> None:
+    """Raise unless the session is in state ``source``; the caller holds the write lock."""
+    row = _find(connection, session)
+    state = "unknown" if row is None else row.state.value
+    if state != source.value:
+        raise SessionError(
+            f"session {_short(session)}: to become {goal.value} it must be {source.value}, "
+            f"it is {state}"
+        )
+
+
+def _find(connection: Connection, session: bytes) -> SessionRow | None:
+    query = select(SESSIONS).where(SESSIONS.c.session == session)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _row(row)
+
+
+def _row(row: RowMapping) -> SessionRow:
+    sealed, signature = row["sealed_output"], row["signature"]
+    return SessionRow(
+        session=row["session"],
+        study=row["study"],
+        state=SessionState(row["state"]),
+        output=None if sealed is None else SealedOutput(sealed=sealed, signature=signature),
+        created=row["created"],
+        changed=row["changed"],
+    )
+
+
+def _insert(
+    connection: Connection, session: bytes, study: bytes, state: SessionState, time: datetime
+) -> None:
+    now = utc_text(time)
+    connection.execute(
+        SESSIONS.insert().values(
+            session=session, study=study, state=state.value, created=now, changed=now
+        )
+    )
+
+
+def _update(connection: Connection, session: bytes, time: datetime, **values: str | bytes) -> None:
+    connection.execute(
+        SESSIONS.update()
+        .where(SESSIONS.c.session == session)
+        .values(changed=utc_text(time), **values)
+    )
+
+
+def _short(session: bytes) -> str:
+    return session.hex()[:12]

@@ -1,0 +1,226 @@
+"""The coordinator's memory: what was asked, how far it is, and the sealed results.
+
+It holds no share that it could open, and no key. States are the coordinator's own words; this
+module only makes each change of them atomic.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
+from upcare_mpc.journal import utc_text
+from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.schema import ENVELOPES, EVENTS, STUDIES
+
+__all__ = ["Studies", "StudyEvent", "StudyRow"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRow:
+    """One study at the coordinator.
+
+    Attributes:
+        digest: Digest of the canonical study.
+        researcher: Identifier of the key that signed the request.
+        canonical: Canonical bytes of the study.
+        request: The signed request, as it was received.
+        state: How far it is.
+        error: Why it failed, one line.
+        created: ISO 8601, UTC.
+        updated: ISO 8601, UTC.
+    """
+
+    digest: bytes
+    researcher: str
+    canonical: bytes
+    request: bytes
+    state: str
+    error: str | None
+    created: str
+    updated: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyEvent:
+    """One line of a study's progress.
+
+    Attributes:
+        sequence: 1 for the first line of a study, then 2, 3, ...
+        time: ISO 8601, UTC.
+        kind: What happened, in one word.
+        text: The same for a person.
+    """
+
+    sequence: int
+    time: str
+    kind: str
+    text: str
+
+
+class Studies:
+    """The tables of the coordinator."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        *,
+        digest: bytes,
+        researcher: str,
+        canonical: bytes,
+        request: bytes,
+        state: str,
+        time: datetime,
+    ) -> bool:
+        """Enter a study; return False, and change nothing, if it is there already."""
+        now = utc_text(time)
+        with self._database.write() as connection:
+            if _find(connection, digest) is not None:
+                return False
+            connection.execute(
+                STUDIES.insert().values(
+                    digest=digest,
+                    researcher=researcher,
+                    canonical=canonical,
+                    request=request,
+                    state=state,
+                    created=now,
+                    updated=now,
+                )
+            )
+            return True
+
+    def get(self, digest: bytes) -> StudyRow:
+        """Return a study.
+
+        Raises:
+            StudyError: There is none with this digest.
+        """
+        with self._database.read() as connection:
+            return _known(connection, digest)
+
+    def all(self) -> tuple[StudyRow, ...]:
+        """Return all studies, oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(STUDIES).order_by(STUDIES.c.created)).mappings()
+            return tuple(_row(row) for row in rows)
+
+    def move(
+        self,
+        digest: bytes,
+        state: str,
+        *,
+        sources: Collection[str],
+        time: datetime,
+        error: str | None = None,
+    ) -> None:
+        """Change the state, if it is one of ``sources`` now.
+
+        Raises:
+            RefusedError: It is in another state.
+        """
+        with self._database.write() as connection:
+            known = _known(connection, digest)
+            if known.state not in sources:
+                raise RefusedError(
+                    f"study {_short(digest)}: to become {state} it must be "
+                    f"{' or '.join(sorted(sources))}, it is {known.state}"
+                )
+            connection.execute(
+                STUDIES.update()
+                .where(STUDIES.c.digest == digest)
+                .values(state=state, error=error, updated=utc_text(time))
+            )
+
+    def add_event(self, digest: bytes, *, kind: str, text: str, time: datetime) -> int:
+        """Append a line to the study's progress and return its number."""
+        with self._database.write() as connection:
+            _known(connection, digest)
+            last = connection.execute(
+                select(func.max(EVENTS.c.sequence)).where(EVENTS.c.study == digest)
+            ).scalar_one()
+            sequence = int(last or 0) + 1
+            connection.execute(
+                EVENTS.insert().values(
+                    study=digest, sequence=sequence, time=utc_text(time), kind=kind, text=text
+                )
+            )
+            return sequence
+
+    def events(self, digest: bytes, *, after: int = 0) -> tuple[StudyEvent, ...]:
+        """Return the lines after number ``after``, in order."""
+        query = (
+            select(EVENTS)
+            .where(EVENTS.c.study == digest, EVENTS.c.sequence > after)
+            .order_by(EVENTS.c.sequence)
+        )
+        with self._database.read() as connection:
+            return tuple(
+                StudyEvent(
+                    sequence=row["sequence"], time=row["time"], kind=row["kind"], text=row["text"]
+                )
+                for row in connection.execute(query).mappings()
+            )
+
+    def put_envelope(self, digest: bytes, party: str, sealed: bytes) -> None:
+        """Store a registry's sealed share; the same bytes may arrive again.
+
+        Raises:
+            ProtocolError: The registry had sent other bytes before.
+        """
+        with self._database.write() as connection:
+            _known(connection, digest)
+            stored = connection.execute(
+                select(ENVELOPES.c.sealed).where(
+                    ENVELOPES.c.study == digest, ENVELOPES.c.party == party
+                )
+            ).scalar_one_or_none()
+            if stored is None:
+                connection.execute(
+                    ENVELOPES.insert().values(study=digest, party=party, sealed=sealed)
+                )
+            elif stored != sealed:
+                raise ProtocolError(
+                    f"study {_short(digest)}: {party} sent a second, different sealed share"
+                )
+
+    def envelopes(self, digest: bytes) -> dict[str, bytes]:
+        """Return the sealed shares of a study, by registry."""
+        query = select(ENVELOPES).where(ENVELOPES.c.study == digest).order_by(ENVELOPES.c.party)
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings()
+            return {row["party"]: row["sealed"] for row in rows}
+
+
+def _find(connection: Connection, digest: bytes) -> StudyRow | None:
+    query = select(STUDIES).where(STUDIES.c.digest == digest)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _row(row)
+
+
+def _known(connection: Connection, digest: bytes) -> StudyRow:
+    row = _find(connection, digest)
+    if row is None:
+        raise StudyError(f"study {_short(digest)} is not known here")
+    return row
+
+
+def _row(row: RowMapping) -> StudyRow:
+    return StudyRow(
+        digest=row["digest"],
+        researcher=row["researcher"],
+        canonical=row["canonical"],
+        request=row["request"],
+        state=row["state"],
+        error=row["error"],
+        created=row["created"],
+        updated=row["updated"],
+    )
+
+
+def _short(digest: bytes) -> str:
+    return digest.hex()[:12]
