@@ -12,12 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from upcare_mpc.errors import SessionError
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import NODE
-from upcare_mpc.storage.sessions import SealedOutput, Sessions, SessionState
+from upcare_mpc.storage.sessions import Sessions, SessionState
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = datetime(2026, 11, 22, 13, tzinfo=UTC)
 STUDY, SESSION = b"s" * 32, b"n" * 32
-OUTPUT = SealedOutput(sealed=b"\x00sealed\xff", signature=b"signed")
+OUTPUT = b"\x00sealed\xff"
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_an_output_is_never_replaced(sessions: Sessions) -> None:
     brought_to(sessions, SessionState.OUTPUT)
 
     with pytest.raises(SessionError, match="it is output"):
-        sessions.store_output(SESSION, SealedOutput(sealed=b"other", signature=b"other"), time=NOON)
+        sessions.store_output(SESSION, b"other", time=NOON)
 
     assert sessions.output(SESSION) == OUTPUT
 

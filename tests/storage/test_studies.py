@@ -15,6 +15,7 @@ from upcare_mpc.storage.studies import Studies
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = datetime(2026, 11, 22, 13, tzinfo=UTC)
 STUDY = b"s" * 32
+SESSION = b"t" * 32
 
 
 @pytest.fixture
@@ -88,15 +89,26 @@ def test_events_are_numbered_and_can_be_followed(studies: Studies) -> None:
     assert [(event.sequence, event.text) for event in later] == [(2, "two"), (3, "three")]
 
 
-def test_a_sealed_share_may_come_again_but_not_change(studies: Studies) -> None:
+def test_a_paper_may_come_again_but_not_change(studies: Studies) -> None:
+    studies.put_paper(SESSION, "output", "de-a", b"sealed")
+    studies.put_paper(SESSION, "output", "de-a", b"sealed")
+
+    with pytest.raises(ProtocolError, match="second, different output"):
+        studies.put_paper(SESSION, "output", "de-a", b"other")
+
+    assert studies.papers(SESSION, "output") == {"de-a": b"sealed"}
+
+
+def test_another_attempt_keeps_the_question_and_its_story(studies: Studies) -> None:
     enter(studies)
-    studies.put_envelope(STUDY, "de-a", b"sealed")
-    studies.put_envelope(STUDY, "de-a", b"sealed")
+    studies.attempt(STUDY, SESSION, time=NOON)
+    studies.add_event(STUDY, kind="failed", text="a registry was lost", time=NOON)
 
-    with pytest.raises(ProtocolError, match="de-a sent a second, different sealed share"):
-        studies.put_envelope(STUDY, "de-a", b"other")
+    studies.renew(STUDY, request=b"signed again", state="submitted", time=LATER)
 
-    assert studies.envelopes(STUDY) == {"de-a": b"sealed"}
+    study = studies.get(STUDY)
+    assert (study.request, study.session) == (b"signed again", None)
+    assert len(studies.events(STUDY)) == 1
 
 
 def test_an_unknown_study_is_named(studies: Studies) -> None:
@@ -105,8 +117,6 @@ def test_an_unknown_study_is_named(studies: Studies) -> None:
 
 
 def test_nothing_is_attached_to_an_unknown_study(studies: Studies) -> None:
-    with pytest.raises(StudyError):
-        studies.put_envelope(STUDY, "de-a", b"sealed")
     with pytest.raises(StudyError):
         studies.add_event(STUDY, kind="note", text="one", time=NOON)
 

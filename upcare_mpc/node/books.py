@@ -10,8 +10,9 @@ from collections.abc import Callable
 from upcare_mpc.errors import SessionError
 from upcare_mpc.journal import Entry, Event
 from upcare_mpc.node import approval
-from upcare_mpc.node.config import Policy
-from upcare_mpc.node.question import Question
+from upcare_mpc.config import Policy
+from upcare_mpc.kinds.question import Question
+from upcare_mpc.node.question import charge
 from upcare_mpc.privacy.ledger import Key, Ledger, State
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.journal_store import SqlJournal
@@ -69,7 +70,7 @@ class Books:
                         entries, study=question.digest, snapshot=self._snapshot, session=session
                     )
                 )
-            self._step(lambda ledger: ledger.reserve(_key(question, session), question.charge))
+            self._step(lambda ledger: ledger.reserve(_key(question, session), charge(question)))
         except BaseException:
             self._sessions.erase(session, question.digest, time=_now())
             raise

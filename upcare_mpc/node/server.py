@@ -18,14 +18,16 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.errors import ProtocolError, RefusedError, UpcareError
 from upcare_mpc.link.certificates import Identity, host_of, verify_signature
+from upcare_mpc.link.roster import check_roster
 from upcare_mpc.link.statements import no_output_statement
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.books import Books
-from upcare_mpc.node.config import Agreement, PartyFile
+from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.node.process import WorkerProcess
-from upcare_mpc.node.question import Question, check_policy, read_question
+from upcare_mpc.node.question import charge, check_policy, read_question
 from upcare_mpc.node.session import NodeSession, no_output
 from upcare_mpc.node.snapshot import Snapshot
+from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = ["Node"]
 
@@ -58,7 +60,7 @@ class Node:
         self.identity = identity
         self.snapshot = snapshot
         self.books = books
-        self.waiting: dict[bytes, Question] = {}
+        self.waiting: dict[bytes, study_pb2.StudyRequest] = {}
         self.attending = False
         self._agreement = agreement
         self._log = log
@@ -173,28 +175,28 @@ class Node:
         try:
             question = read_question(offer.request, self._agreement, now=time.time())
             quote.study_digest = question.digest
-            check_policy(question, self.party.policy, registry=self.party.name)
-            ledger.check(question.charge)
+            check_policy(question, offer.request, self.party.policy, registry=self.party.name)
+            ledger.check(charge(question))
             quote.verdict = coordinator_pb2.Quote.VERDICT_YES
             if not self.party.policy.automatic:
-                self._ask_operator(question, quote, submitted=offer.submitted)
+                self._ask_operator(question.digest, offer, quote)
         except UpcareError as error:
             quote.verdict = coordinator_pb2.Quote.VERDICT_NO
             quote.reason = str(error)
         return quote
 
     def _ask_operator(
-        self, question: Question, quote: coordinator_pb2.Quote, *, submitted: bool
+        self, study: bytes, offer: coordinator_pb2.Offer, quote: coordinator_pb2.Quote
     ) -> None:
-        standing, reason = self.books.standing(question.digest)
+        standing, reason = self.books.standing(study)
         if standing is Standing.REFUSED:
             raise RefusedError(f"the operator of {self.party.name} refuses: {reason}")
         if standing is Standing.NONE:
             quote.verdict = coordinator_pb2.Quote.VERDICT_PENDING
             quote.reason = f"waits for the operator of {self.party.name}"
-            if submitted:
-                self.waiting[question.digest] = question
-                short = question.digest.hex()[:12]
+            if offer.submitted:
+                self.waiting[study] = offer.request
+                short = study.hex()[:12]
                 self._log(f"study {short} waits for approval: upcare node approve {short}")
 
     async def _approve(self, call: int, proposal: coordinator_pb2.Proposal) -> None:
@@ -203,7 +205,7 @@ class Node:
             if self.running >= MAX_SESSIONS:
                 raise RefusedError(f"{self.party.name} is busy with {self.running} sessions")
             question = read_question(proposal.request, self._agreement, now=time.time())
-            check_policy(question, self.party.policy, registry=self.party.name)
+            check_policy(question, proposal.request, self.party.policy, registry=self.party.name)
             session, approval = await NodeSession.approve(
                 proposal,
                 question,
@@ -237,24 +239,27 @@ class Node:
             await session.end_without_output(abort.reason)
 
     def _release(self, releases: coordinator_pb2.Releases) -> None:
-        """Give back a charge on the signed word of at least m - t computing registries."""
-        session = self._sessions.get(releases.session_digest)
-        if session is None:
-            return
-        descriptor = session.descriptor
+        """Give back a charge on the signed word of at least m - t computing registries.
+
+        Works after a restart too: everything to check the words by comes with them.
+        """
+        descriptor = Descriptor.from_canonical(releases.descriptor)
+        certificates = check_roster(
+            descriptor, list(releases.certificates), self.identity.network
+        )
         signers = set()
         for word in releases.words:
             place = descriptor.place(word.registry)
-            if word.session_digest == session.digest and place < descriptor.parties:
-                statement = no_output_statement(session.digest, word.registry)
-                verify_signature(session.certificates[place], statement, word.signature)
+            if word.session_digest == descriptor.digest and place < descriptor.parties:
+                statement = no_output_statement(descriptor.digest, word.registry)
+                verify_signature(certificates[place], statement, word.signature)
                 signers.add(word.registry)
         needed = descriptor.parties - descriptor.threshold
         if len(signers) < needed:
             raise ProtocolError(f"a release wants {needed} signed words, got {len(signers)}")
-        if self.books.release(session.question.digest, session.digest):
-            self._log(f"session {session.digest.hex()[:12]}: charge released, no output left")
-        self._sessions.pop(session.digest, None)
+        if self.books.release(descriptor.study, descriptor.digest):
+            self._log(f"session {descriptor.digest.hex()[:12]}: no output left, charge released")
+        self._sessions.pop(descriptor.digest, None)
 
     # -- workers and messages -------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ does, once, on its way into the worker.
 """
 
 import asyncio
-import datetime
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,44 +18,24 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.errors import ProtocolError, SessionError, UpcareError
 from upcare_mpc.link.certificates import Identity, verify_signature
+from upcare_mpc.link.roster import check_roster
 from upcare_mpc.link.statements import approval_statement, no_output_statement, spent_statement
+from upcare_mpc.mpc.programs.contract import check_descriptor
 from upcare_mpc.node.books import Books
-from upcare_mpc.node.config import Agreement, PartyFile
+from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.node.process import WorkerProcess
-from upcare_mpc.node.question import Question, check_descriptor
+from upcare_mpc.kinds.question import Question
+from upcare_mpc.node.question import charge
 from upcare_mpc.node.snapshot import Snapshot
 from upcare_mpc.study.descriptor import Descriptor
 
-__all__ = ["NodeSession", "check_roster"]
+__all__ = ["NodeSession", "no_output"]
 
 START_S = 60.0  # from approval to start
 SESSION_S = 600.0  # from start to the worker's end
 ANSWER_QUANTUM_S = 0.25  # an approval leaves at a multiple of this, not when counting is done
 
 Say = Callable[[coordinator_pb2.AttendRequest], None]
-
-
-def check_roster(
-    descriptor: Descriptor, certificates: Sequence[str], identity: Identity
-) -> list[x509.Certificate]:
-    """Check that the certificates are the roster's, of this network, and in force.
-
-    Raises:
-        ProtocolError: One is not the certificate that the roster names.
-        ConfigError: One is expired or of another network.
-    """
-    if len(certificates) != len(descriptor.roster):
-        raise ProtocolError("a session comes with one certificate for each registry")
-    now = datetime.datetime.now(datetime.UTC)
-    checked = []
-    for member, pem in zip(descriptor.roster, certificates, strict=True):
-        party, certificate = identity.network.verify(pem, now=now)
-        if (party.name, party.role) != (member.name, "registry"):
-            raise ProtocolError(f"the certificate of {member.name} names {party.host}")
-        if party.fingerprint != member.certificate:
-            raise ProtocolError(f"the certificate of {member.name} is not the roster's")
-        checked.append(certificate)
-    return checked
 
 
 @dataclass(slots=True)
@@ -97,10 +76,12 @@ class NodeSession:
         check_descriptor(
             descriptor,
             question,
+            signing_key=proposal.request.signing_key,
+            sealing_key=proposal.request.sealing_key,
             network=identity.network.fingerprint,
             committee=agreement.committee,
         )
-        certificates = check_roster(descriptor, proposal.certificates, identity)
+        certificates = check_roster(descriptor, proposal.certificates, identity.network)
         me = descriptor.roster[descriptor.place(party.name)]
         if me.certificate != identity.party.fingerprint or me.snapshot != snapshot.digest:
             raise ProtocolError(f"the session names another certificate or snapshot of {me.name}")
@@ -228,12 +209,12 @@ class NodeSession:
         self._say(output=output)
 
     def _say_spent(self) -> None:
-        charge = self.question.charge
+        cost = charge(self.question)
         spent = study_pb2.Spent(
             session_digest=self.digest,
             registry=self.party.name,
-            epsilon=str(charge.epsilon),
-            delta=str(charge.delta),
+            epsilon=str(cost.epsilon),
+            delta=str(cost.delta),
         )
         spent.signature = self.identity.sign(spent_statement(spent))
         self._say(spent=spent)

@@ -1,5 +1,7 @@
 """The data that this registry answers from: read once, frozen, named by a digest."""
 
+import hmac
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 from upcare_mpc.errors import DataError
 from upcare_mpc.ingest.delivery import Delivery, Source, read
 from upcare_mpc.kinds import Kind
-from upcare_mpc.node.config import DataFiles
+from upcare_mpc.config import DataFiles
 from upcare_mpc.study.rows import tabulate
 
 __all__ = ["Snapshot", "load_snapshot"]
@@ -16,14 +18,16 @@ __all__ = ["Snapshot", "load_snapshot"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A frozen delivery. Secret: everything but the digest."""
+    """A frozen delivery.
+
+    Attributes:
+        delivery: The cases. Secret.
+        digest: Names the snapshot to the outside, 32 bytes. Keyed with a secret of this registry:
+            whoever guesses all records but one cannot test a guess of that one against it.
+    """
 
     delivery: Delivery
-
-    @property
-    def digest(self) -> bytes:
-        """Names the snapshot, 32 bytes."""
-        return self.delivery.digest
+    digest: bytes
 
     def tabulate(self, kind: Kind) -> bytes:
         """Count a study's table over the cases: ``(n,)`` little-endian 64-bit. Secret.
@@ -34,8 +38,12 @@ class Snapshot:
         return vector.astype(np.dtype("<i8")).tobytes()
 
 
-def load_snapshot(data: DataFiles) -> Snapshot:
+def load_snapshot(data: DataFiles, state: Path) -> Snapshot:
     """Read a registry's files.
+
+    Args:
+        data: Where they are.
+        state: The node's state folder, which keeps the secret that digests are keyed with.
 
     Raises:
         DataError: A file is missing or not readable as a whole; the text names it.
@@ -44,7 +52,17 @@ def load_snapshot(data: DataFiles) -> Snapshot:
         if not path.is_file():
             raise DataError(f"{path.name}: no such data file")
     sources = [_source(path) for path in data.files]
-    return Snapshot(delivery=read(sources, complete=data.complete))
+    delivery = read(sources, complete=data.complete)
+    digest = hmac.digest(_secret(state), b"upcare/v1/snapshot|" + delivery.digest, "sha256")
+    return Snapshot(delivery=delivery, digest=digest)
+
+
+def _secret(state: Path) -> bytes:
+    path = state / "snapshot.key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(os.urandom(32))
+    return path.read_bytes()
 
 
 def _source(path: Path) -> Source:

@@ -22,10 +22,10 @@ from sqlalchemy import (
 
 __all__ = [
     "COORDINATOR",
-    "ENVELOPES",
     "EVENTS",
     "JOURNAL",
     "NODE",
+    "PAPERS",
     "SESSIONS",
     "STUDIES",
     "Schema",
@@ -73,17 +73,16 @@ SESSIONS = Table(
     Column("study", LargeBinary, nullable=False),
     Column("state", Text, nullable=False),
     Column("sealed_output", LargeBinary),
-    Column("signature", LargeBinary),
     Column("created", Text, nullable=False),
     Column("changed", Text, nullable=False),
     CheckConstraint(
-        "(state = 'output') = (sealed_output IS NOT NULL)"
-        " AND (sealed_output IS NULL) = (signature IS NULL)",
+        "(state = 'output') = (sealed_output IS NOT NULL)",
         name="only_an_output_has_bytes",
     ),
 )
 
-# Studies as the coordinator knows them: what was asked, by which key, and how far it is.
+# Questions as the coordinator knows them: what was asked, by which key, and how far it is. The
+# digest is over the study's digest and the researcher's key; the session is the latest attempt.
 STUDIES = Table(
     "studies",
     _coordinator,
@@ -92,6 +91,7 @@ STUDIES = Table(
     Column("canonical", LargeBinary, nullable=False),
     Column("request", LargeBinary, nullable=False),
     Column("state", Text, nullable=False),
+    Column("session", LargeBinary),
     Column("error", Text),
     Column("created", Text, nullable=False),
     Column("updated", Text, nullable=False),
@@ -108,11 +108,13 @@ EVENTS = Table(
     Column("text", Text, nullable=False),
 )
 
-# Result shares, each sealed to the researcher by one computing registry.
-ENVELOPES = Table(
-    "envelopes",
+# What belongs to a session: its descriptor, certificates, outputs (each sealed to the researcher
+# by one computing registry), and signed words about charges.
+PAPERS = Table(
+    "papers",
     _coordinator,
-    Column("study", LargeBinary, ForeignKey(STUDIES.c.digest), primary_key=True),
+    Column("session", LargeBinary, primary_key=True),
+    Column("kind", Text, primary_key=True),
     Column("party", Text, primary_key=True),
-    Column("sealed", LargeBinary, nullable=False),
+    Column("content", LargeBinary, nullable=False),
 )

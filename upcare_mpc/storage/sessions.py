@@ -21,7 +21,7 @@ from upcare_mpc.journal import utc_text
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import SESSIONS
 
-__all__ = ["SealedOutput", "SessionRow", "SessionState", "Sessions"]
+__all__ = ["SessionRow", "SessionState", "Sessions"]
 
 
 class SessionState(Enum):
@@ -34,14 +34,6 @@ class SessionState(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SealedOutput:
-    """This node's share of a result, sealed to the researcher, with this node's signature."""
-
-    sealed: bytes
-    signature: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow:
     """One session at this node.
 
@@ -49,7 +41,8 @@ class SessionRow:
         session: Digest of the session descriptor.
         study: Digest of the study.
         state: How far it got.
-        output: Present exactly in state ``OUTPUT``.
+        output: This node's sealed and signed share of the result, as it was first sent; present
+            exactly in state ``OUTPUT``.
         created: ISO 8601, UTC.
         changed: ISO 8601, UTC.
     """
@@ -57,7 +50,7 @@ class SessionRow:
     session: bytes
     study: bytes
     state: SessionState
-    output: SealedOutput | None
+    output: bytes | None
     created: str
     changed: str
 
@@ -100,7 +93,7 @@ class Sessions:
             _require(connection, session, SessionState.SPENT, SessionState.AGREED)
             _update(connection, session, time, state=SessionState.SPENT.value)
 
-    def store_output(self, session: bytes, output: SealedOutput, *, time: datetime) -> None:
+    def store_output(self, session: bytes, output: bytes, *, time: datetime) -> None:
         """Store the sealed output, before it is sent for the first time.
 
         Raises:
@@ -113,8 +106,7 @@ class Sessions:
                 session,
                 time,
                 state=SessionState.OUTPUT.value,
-                sealed_output=output.sealed,
-                signature=output.signature,
+                sealed_output=output,
             )
 
     def erase(self, session: bytes, study: bytes, *, time: datetime) -> None:
@@ -134,7 +126,7 @@ class Sessions:
             elif known.state is not SessionState.ERASED:
                 _update(connection, session, time, state=SessionState.ERASED.value)
 
-    def output(self, session: bytes) -> SealedOutput:
+    def output(self, session: bytes) -> bytes:
         """Return the stored output, byte for byte as it was first sent.
 
         Raises:
@@ -167,12 +159,11 @@ def _find(connection: Connection, session: bytes) -> SessionRow | None:
 
 
 def _row(row: RowMapping) -> SessionRow:
-    sealed, signature = row["sealed_output"], row["signature"]
     return SessionRow(
         session=row["session"],
         study=row["study"],
         state=SessionState(row["state"]),
-        output=None if sealed is None else SealedOutput(sealed=sealed, signature=signature),
+        output=row["sealed_output"],
         created=row["created"],
         changed=row["changed"],
     )

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, func, select
 from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
 from upcare_mpc.journal import utc_text
 from upcare_mpc.storage.database import Database
-from upcare_mpc.storage.schema import ENVELOPES, EVENTS, STUDIES
+from upcare_mpc.storage.schema import EVENTS, PAPERS, STUDIES
 
 __all__ = ["Studies", "StudyEvent", "StudyRow"]
 
@@ -23,11 +23,12 @@ class StudyRow:
     """One study at the coordinator.
 
     Attributes:
-        digest: Digest of the canonical study.
+        digest: Digest over the study's digest and the researcher's key.
         researcher: Identifier of the key that signed the request.
         canonical: Canonical bytes of the study.
         request: The signed request, as it was received.
         state: How far it is.
+        session: Digest of the descriptor of the latest attempt.
         error: Why it failed, one line.
         created: ISO 8601, UTC.
         updated: ISO 8601, UTC.
@@ -38,6 +39,7 @@ class StudyRow:
     canonical: bytes
     request: bytes
     state: str
+    session: bytes | None
     error: str | None
     created: str
     updated: str
@@ -136,6 +138,28 @@ class Studies:
                 .values(state=state, error=error, updated=utc_text(time))
             )
 
+    def renew(self, digest: bytes, *, request: bytes, state: str, time: datetime) -> None:
+        """Begin another attempt at a question, with a newly signed request."""
+        with self._database.write() as connection:
+            _known(connection, digest)
+            connection.execute(
+                STUDIES.update()
+                .where(STUDIES.c.digest == digest)
+                .values(
+                    request=request, state=state, error=None, session=None, updated=utc_text(time)
+                )
+            )
+
+    def attempt(self, digest: bytes, session: bytes, *, time: datetime) -> None:
+        """Note the session of the present attempt."""
+        with self._database.write() as connection:
+            _known(connection, digest)
+            connection.execute(
+                STUDIES.update()
+                .where(STUDIES.c.digest == digest)
+                .values(session=session, updated=utc_text(time))
+            )
+
     def add_event(self, digest: bytes, *, kind: str, text: str, time: datetime) -> int:
         """Append a line to the study's progress and return its number."""
         with self._database.write() as connection:
@@ -166,34 +190,32 @@ class Studies:
                 for row in connection.execute(query).mappings()
             )
 
-    def put_envelope(self, digest: bytes, party: str, sealed: bytes) -> None:
-        """Store a registry's sealed share; the same bytes may arrive again.
+    def put_paper(self, session: bytes, kind: str, party: str, content: bytes) -> None:
+        """Store what belongs to a session; the same bytes may arrive again.
 
         Raises:
-            ProtocolError: The registry had sent other bytes before.
+            ProtocolError: Other bytes of this kind and party are there already.
         """
+        key = (PAPERS.c.session == session, PAPERS.c.kind == kind, PAPERS.c.party == party)
         with self._database.write() as connection:
-            _known(connection, digest)
-            stored = connection.execute(
-                select(ENVELOPES.c.sealed).where(
-                    ENVELOPES.c.study == digest, ENVELOPES.c.party == party
-                )
-            ).scalar_one_or_none()
+            stored = connection.execute(select(PAPERS.c.content).where(*key)).scalar_one_or_none()
             if stored is None:
                 connection.execute(
-                    ENVELOPES.insert().values(study=digest, party=party, sealed=sealed)
+                    PAPERS.insert().values(
+                        session=session, kind=kind, party=party, content=content
+                    )
                 )
-            elif stored != sealed:
+            elif stored != content:
                 raise ProtocolError(
-                    f"study {_short(digest)}: {party} sent a second, different sealed share"
+                    f"session {_short(session)}: {party} sent a second, different {kind}"
                 )
 
-    def envelopes(self, digest: bytes) -> dict[str, bytes]:
-        """Return the sealed shares of a study, by registry."""
-        query = select(ENVELOPES).where(ENVELOPES.c.study == digest).order_by(ENVELOPES.c.party)
+    def papers(self, session: bytes, kind: str) -> dict[str, bytes]:
+        """Return what a session has of one kind, by party."""
+        query = select(PAPERS).where(PAPERS.c.session == session, PAPERS.c.kind == kind)
         with self._database.read() as connection:
-            rows = connection.execute(query).mappings()
-            return {row["party"]: row["sealed"] for row in rows}
+            rows = connection.execute(query.order_by(PAPERS.c.party)).mappings()
+            return {row["party"]: row["content"] for row in rows}
 
 
 def _find(connection: Connection, digest: bytes) -> StudyRow | None:
@@ -216,6 +238,7 @@ def _row(row: RowMapping) -> StudyRow:
         canonical=row["canonical"],
         request=row["request"],
         state=row["state"],
+        session=row["session"],
         error=row["error"],
         created=row["created"],
         updated=row["updated"],

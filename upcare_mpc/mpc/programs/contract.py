@@ -1,6 +1,6 @@
-"""What two parties must share for their frames to mean the same: compared in Hello.
+"""What all parties of a session must share, and the checks that they do.
 
-The digest covers wire behaviour, parameters and the law of the noise, not source text: a change
+The program digest is compared in Hello. covers wire behaviour, parameters and the law of the noise, not source text: a change
 that cannot be seen on the wire needs no new version, one that can steps ``PROGRAM``.
 """
 
@@ -8,9 +8,12 @@ import hashlib
 import platform
 from importlib.metadata import version
 
+from upcare_mpc.errors import ProtocolError
+from upcare_mpc.kinds.question import Question
 from upcare_mpc.mpc import field
+from upcare_mpc.study.descriptor import Descriptor
 
-__all__ = ["PROGRAM", "program_digest"]
+__all__ = ["PROGRAM", "check_descriptor", "program_digest"]
 
 PROGRAM = "noisy-sum/1"
 
@@ -27,3 +30,37 @@ def program_digest(law: bytes) -> bytes:
     minor = platform.python_version_tuple()[1]
     text = f"{PROGRAM}|p={field.PRIME}|mpyc={version('mpyc')}|python=3.{minor}|law={law.hex()}"
     return hashlib.sha256(b"upcare/v1/program|" + text.encode()).digest()
+
+
+def check_descriptor(
+    descriptor: Descriptor,
+    question: Question,
+    *,
+    signing_key: bytes,
+    sealing_key: bytes,
+    network: bytes,
+    committee: int,
+) -> None:
+    """Hold a session against a question: every line must be what the question implies.
+
+    Raises:
+        ProtocolError: The session is about something else than what was asked.
+    """
+    study = question.study
+    wanted = (
+        ("network", descriptor.network, network),
+        ("study", descriptor.study, question.digest),
+        ("layout", descriptor.layout, question.layout.digest),
+        ("number of cells", descriptor.cells, question.layout.cells),
+        ("law of the noise", descriptor.law, question.law.digest),
+        ("program", descriptor.program, PROGRAM),
+        ("epsilon", descriptor.epsilon, question.guarantee.epsilon),
+        ("overlap", descriptor.overlap, question.guarantee.overlap),
+        ("researcher's signing key", descriptor.signing_key, signing_key),
+        ("researcher's sealing key", descriptor.sealing_key, sealing_key),
+        ("committee", descriptor.parties, committee),
+        ("roster", sorted(m.name for m in descriptor.roster), sorted(study.registries)),
+    )
+    for what, got, want in wanted:
+        if got != want:
+            raise ProtocolError(f"the session has another {what} than the study implies")

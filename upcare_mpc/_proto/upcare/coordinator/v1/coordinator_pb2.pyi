@@ -41,20 +41,18 @@ class WatchRequest(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_study_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("sequence", "time", "phase", "registry", "text", "last")
+    __slots__ = ("sequence", "time", "phase", "text", "last")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
-    REGISTRY_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     time: float
     phase: str
-    registry: str
     text: str
     last: bool
-    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[float] = ..., phase: _Optional[str] = ..., registry: _Optional[str] = ..., text: _Optional[str] = ..., last: _Optional[bool] = ...) -> None: ...
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[float] = ..., phase: _Optional[str] = ..., text: _Optional[str] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class ResultRequest(_message.Message):
     __slots__ = ("authorization",)
@@ -189,12 +187,14 @@ class Abort(_message.Message):
     def __init__(self, session_digest: _Optional[bytes] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Releases(_message.Message):
-    __slots__ = ("session_digest", "words")
-    SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("descriptor", "certificates", "words")
+    DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
     WORDS_FIELD_NUMBER: _ClassVar[int]
-    session_digest: bytes
+    descriptor: bytes
+    certificates: _containers.RepeatedScalarFieldContainer[str]
     words: _containers.RepeatedCompositeFieldContainer[_study_pb2.NoOutput]
-    def __init__(self, session_digest: _Optional[bytes] = ..., words: _Optional[_Iterable[_Union[_study_pb2.NoOutput, _Mapping]]] = ...) -> None: ...
+    def __init__(self, descriptor: _Optional[bytes] = ..., certificates: _Optional[_Iterable[str]] = ..., words: _Optional[_Iterable[_Union[_study_pb2.NoOutput, _Mapping]]] = ...) -> None: ...
 
 class Recall(_message.Message):
     __slots__ = ("session_digest",)

@@ -1,8 +1,12 @@
-"""The files of a party folder, read into frozen types; unknown keys are refused by name.
+"""Configuration files, read into frozen types; unknown keys are refused by name.
+
+A registry's folder holds
 
     party.toml      what this registry is, where its data are, what it agrees to (its policy)
     identity/       ca.pem, party.pem, party.key, network.toml (from ``upcare network admit``)
-    state/          database and sockets; made by the node
+    state/          database and socket; made by the node
+
+and the platform's folder the same with ``platform.toml``.
 """
 
 import re
@@ -20,7 +24,17 @@ from upcare_mpc.ingest.delivery import TREATMENT_KINDS
 from upcare_mpc.kinds import KINDS
 from upcare_mpc.privacy.ledger import Caps
 
-__all__ = ["Agreement", "DataFiles", "PartyFile", "Policy", "load_agreement", "load_party"]
+__all__ = [
+    "Agreement",
+    "DataFiles",
+    "PartyFile",
+    "PlatformFile",
+    "Policy",
+    "load_agreement",
+    "load_data",
+    "load_party",
+    "load_platform",
+]
 
 _VERSION = 1
 
@@ -109,6 +123,35 @@ class PartyFile:
     def state_folder(self) -> Path:
         """Where the node keeps its database and its operator's socket."""
         return self.folder / "state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformFile:
+    """The platform.
+
+    Attributes:
+        folder: Its folder.
+        registries: Address that registries attend, ``host:port``; mutual TLS.
+        researchers: Address that researchers call, ``host:port``; the platform's certificate only.
+    """
+
+    folder: Path
+    registries: str
+    researchers: str
+
+
+def load_platform(folder: Path) -> PlatformFile:
+    """Read ``platform.toml`` of the platform's folder."""
+    table = _Table.read(folder / "platform.toml")
+    table.only("version", "listen")
+    table.version()
+    listen = table.table("listen")
+    listen.only("registries", "researchers")
+    return PlatformFile(
+        folder=folder,
+        registries=listen.text("registries"),
+        researchers=listen.text("researchers"),
+    )
 
 
 def load_agreement(folder: Path) -> Agreement:

@@ -1,0 +1,199 @@
+"""A study file is read exactly, has one canonical spelling, and is refused in words."""
+
+import json
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upcare_mpc.errors import StudyError
+from upcare_mpc.study.spec import MAX_BYTES, Study, parse
+
+TOML = """
+version = 1
+title = "Does hormone therapy change survival after breast cancer?"
+kind = "survival"
+purpose = "DUO:0000007"
+registries = ["de-a", "de-b", "fr-a"]
+overlap = 1
+[cohort]
+where = "site = 'C50' and age >= 18 and diagnosis_year between 1984 and 1991"
+[privacy]
+epsilon = 1.0
+mechanism = "laplace"
+[survival]
+interval_days = 365
+intervals = 7
+landmark_days = 0
+[survival.arms]
+"hormone therapy" = "tx_hormone = yes"
+"no hormone therapy" = "tx_hormone = no"
+"""
+RESPELLED = {
+    "survival": {
+        "arms": {
+            "hormone therapy": "tx_hormone  ==  'yes'",
+            "no hormone therapy": "(tx_hormone = no)",
+        },
+        "landmark_days": 0,
+        "intervals": 7,
+        "interval_days": 365,
+    },
+    "privacy": {"epsilon": 1},
+    "cohort": {"where": 'site = "C50" AND (age >= 18) and diagnosis_year BETWEEN 1984 and 1991'},
+    "overlap": 1,
+    "registries": ["de-a", "de-b", "fr-a"],
+    "purpose": "DUO:0000007",
+    "kind": "survival",
+    "title": "Does hormone therapy change survival after breast cancer?",
+    "version": 1,
+}
+
+
+def study(old: str = "", new: str = "") -> Study:
+    assert old in TOML
+    return parse(TOML.replace(old, new, 1), name="study.toml")
+
+
+def test_toml_and_json_with_other_spelling_and_order_are_the_same_study() -> None:
+    assert parse(json.dumps(RESPELLED), name="study.json").digest == study().digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Does hormone", "Did hormone"),
+        ("DUO:0000007", "DUO:0000006"),
+        ('"de-a", "de-b"', '"de-b", "de-a"'),
+        ("overlap = 1", "overlap = 2"),
+        ("overlap = 1", ""),
+        ("age >= 18", "age >= 19"),
+        ("epsilon = 1.0", "epsilon = 1.00000000000000000001"),
+        ("intervals = 7", "intervals = 8"),
+        ('"tx_hormone = no"', '"true"'),
+        ('"no hormone therapy"', '"none"'),
+        ("landmark_days = 0", ""),
+    ],
+)
+def test_everything_that_is_read_or_computed_with_changes_the_digest(old: str, new: str) -> None:
+    assert study(old, new).digest != study().digest
+
+
+def test_the_order_of_arms_is_part_of_the_question() -> None:
+    first, second = (
+        '"hormone therapy" = "tx_hormone = yes"',
+        '"no hormone therapy" = "tx_hormone = no"',
+    )
+
+    swapped = study(f"{first}\n{second}", f"{second}\n{first}")
+
+    assert swapped.digest != study().digest
+    assert Study.from_canonical(swapped.canonical()) == swapped
+
+
+def test_decimals_are_exact() -> None:
+    assert study("epsilon = 1.0", "epsilon = 0.1").epsilon == Fraction(1, 10)
+    assert parse(
+        json.dumps(RESPELLED).replace('"epsilon": 1', '"epsilon": 0.3'), name="j"
+    ).epsilon == (Fraction(3, 10))
+
+
+def test_canonical_bytes_come_back_as_the_same_study() -> None:
+    assert Study.from_canonical(study().canonical()) == study()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda b: b.replace(b",", b", ", 1),
+        lambda b: b.replace(b'"1/1"', b'"2/2"'),
+        lambda b: b.replace(b'"1/1"', b"1"),
+        lambda b: b.replace(b'"1/1"', b'"1/0"'),
+        lambda b: b.replace(b"age >= 18", b"(age >= 18)"),
+        lambda b: b.replace(b'"overlap":1', b'"overlap":1,"overlap":1'),
+        lambda b: b.replace(b'"overlap":1', b'"overlap":1.0'),
+        lambda b: b.replace(b'"upcare_study":1', b'"upcare_study":2'),
+        lambda b: b.replace(b'"upcare_study":1', b'"upcare_study":true'),
+        lambda b: b.replace(b'"upcare_study":1', b'"upcare_study":1,"more":0'),
+        lambda b: b + b"\n",
+        lambda b: b[:-1],
+        lambda b: b"[" * 60_000,
+        lambda b: b'{"a":' * 10_000,
+        lambda b: b"\xff",
+        lambda b: b"",
+        lambda b: b"x" * (MAX_BYTES + 1),
+    ],
+)
+def test_bytes_that_are_not_canonical_are_refused(spoil: object) -> None:
+    assert callable(spoil)
+
+    with pytest.raises(StudyError):
+        Study.from_canonical(spoil(study().canonical()))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_from_the_network_are_refused_with_a_study_error(received: bytes) -> None:
+    with pytest.raises(StudyError):
+        Study.from_canonical(received)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_refused_with_a_study_error(text: str) -> None:
+    with pytest.raises(StudyError):
+        parse(text, name="study.toml")
+
+
+def test_a_missing_overlap_is_filled_from_the_network() -> None:
+    assert study("overlap = 1", "").overlap is None
+    assert study("overlap = 1", "").resolved(2).overlap == 2
+
+
+def test_a_study_may_raise_the_overlap_and_never_lower_it() -> None:
+    assert study("overlap = 1", "overlap = 3").resolved(2).overlap == 3
+    with pytest.raises(StudyError, match="at least 2"):
+        study().resolved(2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("kind =", "knid =", "unknown key 'knid'; did you mean kind?"),
+        ("[cohort]\nwhere", "[cohort]\nwhen", "unknown key 'cohort.when'; did you mean where?"),
+        ("purpose", "porpoise", "unknown key 'porpoise'; did you mean purpose?"),
+        ('purpose = "DUO:0000007"', "", "missing key 'purpose'"),
+        ("DUO:0000007", "DUO:7", "purpose: wanted a code like DUO:0000007, got 'DUO:7'"),
+        ('"de-a"', '"DE A"', "registries: wanted a name like de-a, got 'DE A'"),
+        ('"de-a"', '"de-b"', "registries: wanted names that differ, got de-b twice"),
+        ('["de-a", "de-b", "fr-a"]', "[]", "registries: wanted a list of one or more names"),
+        ("overlap = 1", "overlap = 0", "overlap: wanted a whole number from 1"),
+        ("epsilon = 1.0", "epsilon = 0", "privacy.epsilon: wanted more than 0"),
+        ("epsilon = 1.0", "epsilon = 100.5", "privacy.epsilon: wanted more than 0 and at most 100"),
+        ("epsilon = 1.0", "epsilon = nan", "wanted a decimal of usual size, got nan"),
+        ("epsilon = 1.0", "epsilon = 1e99999999", "wanted a decimal of usual size"),
+        ("epsilon = 1.0", "epsilon = 1e99999999999999999999", "wanted a decimal of usual size"),
+        ("epsilon = 1.0", "epsilon = 1.0000000001e-25", "wanted at most 30 decimals"),
+        ("epsilon = 1.0", "epsilon = true", "privacy.epsilon: wanted a number, got true or false"),
+        ('"laplace"', '"zero"', "privacy.mechanism: wanted laplace, got 'zero'"),
+        ("version = 1", "version = 2", "version: wanted 1"),
+        ("age >= 18", "agee >= 18", "cohort.where: column 18: unknown variable 'agee'"),
+        ("tx_hormone = yes", "tx_hormone = ja", 'survival.arms."hormone therapy": column 14'),
+        ("landmark_days = 0", "landmark_days = 1.5", "survival.landmark_days: wanted a whole"),
+        ("landmark_days = 0", "landmark_days = 1991-01-01", "got a date or time"),
+        ('kind = "survival"', 'kind = "Survival"', "kind: wanted a lower-case name"),
+        ('kind = "survival"', 'kind = "survvival"', "kind: wanted a statistic with its table"),
+        ("Does", "Does\\n", "title: wanted one line"),
+        ("landmark_days = 0", "x = [[[[[[[[[1]]]]]]]]]", "nested at most 8 deep"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(old: str, new: str, wanted: str) -> None:
+    with pytest.raises(StudyError) as refused:
+        study(old, new)
+
+    assert str(refused.value).startswith("study.toml: ")
+    assert wanted in str(refused.value)
+
+
+def test_a_large_file_is_refused_unread() -> None:
+    with pytest.raises(StudyError, match="wanted at most 65536 bytes"):
+        parse("#" * (MAX_BYTES + 1), name="study.toml")

@@ -1,0 +1,1 @@
+"""The `upcare` command: parse, call, print."""

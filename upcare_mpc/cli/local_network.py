@@ -1,0 +1,188 @@
+"""A whole network on this machine: real processes, real TLS, real files, loopback only.
+
+Everything lies in one temporary folder and is made by the same functions that a real network uses.
+All processes end with this one: their standard input is a pipe of ours.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from upcare_mpc.cli.network import admit_party, found_network
+from upcare_mpc.client.platform import PlatformClient
+from upcare_mpc.client.researcher import Researcher, new_researcher
+from upcare_mpc.config import DataFiles
+from upcare_mpc.errors import ConfigError, SessionError
+from upcare_mpc.kinds import KINDS
+from upcare_mpc.study.spec import Study
+
+__all__ = ["LocalNetwork", "LocalPolicy"]
+
+START_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPolicy:
+    """What every registry of a local network agrees to."""
+
+    purposes: Sequence[str]
+    epsilon_per_study: Fraction = Fraction(100)
+    epsilon: Fraction = Fraction(1000)
+    approval: str = "automatic"
+
+
+@dataclass(slots=True)
+class LocalNetwork:
+    """Platform, registries and one researcher; use as a context manager.
+
+    Attributes:
+        data: Registry to its data.
+        overlap: The network's agreement.
+        policy: Of every registry.
+        committee: How many registries compute.
+        folder: Where everything lies; made and removed by the context manager.
+    """
+
+    data: Mapping[str, DataFiles]
+    overlap: int
+    policy: LocalPolicy
+    committee: int = 3
+    folder: Path = field(default=Path())
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __enter__(self) -> "LocalNetwork":
+        self.folder = Path(tempfile.mkdtemp(prefix="upcare-"))
+        try:
+            self._found()
+            self._start("platform", "coordinator", "serve", "--folder", str(self.folder / "platform"))
+            for name in self.data:
+                self.start_node(name)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes.values():
+            if process.stdin is not None:
+                process.stdin.close()
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def researcher(self) -> Researcher:
+        """The network's researcher."""
+        return Researcher.load(self.folder / "researcher")
+
+    def party_folder(self, name: str) -> Path:
+        """A registry's folder."""
+        return self.folder / name
+
+    def start_node(self, name: str) -> None:
+        """Start, or start again, one registry's node."""
+        self._start(name, "node", "serve", "--party", str(self.party_folder(name)))
+
+    def log(self, name: str) -> str:
+        """What a process has logged so far."""
+        path = self.folder / f"{name}.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def wait_until_attending(self, study: Study) -> None:
+        """Wait until every registry of a study attends.
+
+        Raises:
+            SessionError: A process ended, or it takes too long; the text is its last line.
+        """
+        deadline = time.monotonic() + START_S
+        with PlatformClient(self.researcher) as platform:
+            while True:
+                self._raise_if_ended()
+                try:
+                    answers = platform.preview(study)
+                except Exception as error:
+                    if time.monotonic() > deadline or "cannot be reached" not in str(error):
+                        raise
+                else:
+                    absent = [a.registry for a in answers if a.verdict == "not connected"]
+                    if not absent:
+                        return
+                    if time.monotonic() > deadline:
+                        raise SessionError(f"{', '.join(absent)} did not connect in {START_S:.0f} s")
+                time.sleep(0.1)
+
+    # -- making it ------------------------------------------------------------------------------
+
+    def _found(self) -> None:
+        network = self.folder / "network"
+        found_network(network, name="local", overlap=self.overlap, committee=self.committee)
+        platform = self.folder / "platform"
+        admit_party(network, "platform", role="platform", out=platform / "identity")
+        registries, researchers = (f"127.0.0.1:{port}" for port in _free_ports(2))
+        (platform / "platform.toml").write_text(
+            "version = 1\n[listen]\n"
+            f'registries = "{registries}"\nresearchers = "{researchers}"\n',
+            "utf-8",
+        )
+        key = new_researcher(
+            self.folder / "researcher", identity_folder=network, platform=researchers
+        )
+        for name, data in self.data.items():
+            folder = self.party_folder(name)
+            admit_party(network, name, role="registry", out=folder / "identity")
+            (folder / "party.toml").write_text(self._party_file(name, data, registries, key), "utf-8")
+
+    def _party_file(self, name: str, data: DataFiles, platform: str, researcher: str) -> str:
+        kinds = ", ".join(f'"{kind}"' for kind in KINDS)
+        files = ", ".join(f"'{path.resolve()}'" for path in data.files)
+        complete = ", ".join(f'"{kind}"' for kind in sorted(data.complete))
+        purposes = ", ".join(f'"{purpose}"' for purpose in self.policy.purposes)
+        return (
+            f'version = 1\nname = "{name}"\ncomputes = true\n'
+            f'[platform]\naddress = "{platform}"\n'
+            f'[link]\nhost = "127.0.0.1"\nports = [0]\n'
+            f"[data]\nfiles = [{files}]\ncomplete = [{complete}]\n"
+            f'[policy]\napproval = "{self.policy.approval}"\n'
+            f"purposes = [{purposes}]\nkinds = [{kinds}]\n"
+            f"epsilon_per_study = {float(self.policy.epsilon_per_study)}\n"
+            f'[policy.researchers]\nlocal = "{researcher}"\n'
+            f"[policy.caps]\nepsilon = {float(self.policy.epsilon)}\ndelta = 1e-6\n"
+        )
+
+    def _start(self, name: str, *arguments: str) -> None:
+        log = (self.folder / f"{name}.log").open("ab")
+        self.processes[name] = subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
+            [sys.executable, "-m", "upcare_mpc", *arguments, "--with-parent"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
+        log.close()
+
+    def _raise_if_ended(self) -> None:
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                lines = self.log(name).strip().splitlines() or ["no word"]
+                raise ConfigError(f"{name} ended: {lines[-1].removeprefix('upcare: error: ')}")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now on loopback."""
+    sockets = [socket.socket() for _ in range(count)]
+    for sock in sockets:
+        sock.bind(("127.0.0.1", 0))
+    ports = [int(sock.getsockname()[1]) for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports

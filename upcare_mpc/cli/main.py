@@ -1,0 +1,80 @@
+"""The `upcare` command.
+
+Results go to standard output (one JSON object with ``--json``), everything else to standard error.
+Exit status 0 done, 1 refused or failed with one line, 2 wrong usage.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from upcare_mpc import __version__
+from upcare_mpc.errors import UpcareError
+
+__all__ = ["run", "upcare"]
+
+COMMANDS = {  # loaded when asked for: a node need not load what only plots need
+    "network": "upcare_mpc.cli.network:network",
+    "node": "upcare_mpc.cli.node:node",
+    "ledger": "upcare_mpc.cli.node:ledger",
+    "coordinator": "upcare_mpc.cli.coordinator:coordinator",
+    "researcher": "upcare_mpc.cli.researcher:researcher",
+    "study": "upcare_mpc.cli.study:study",
+    "local": "upcare_mpc.cli.local:local",
+    "bench": "upcare_mpc.cli.bench:bench",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="upcare")
+def upcare() -> None:
+    """One question to many cancer registries, one private answer.
+
+    Example: upcare local --data de-a=parties/de-a --data de-b=parties/de-b
+    --data fr-a=parties/fr-a --study parties/study.toml
+    """
+
+
+def run() -> NoReturn:
+    """Run the command and turn every error into one line and a status."""
+    try:
+        status: Any = upcare.main(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.exceptions.Abort:
+        _complain("interrupted")
+    except click.ClickException as error:
+        _complain(error.format_message())
+    except UpcareError as error:
+        _complain(f"{error} [{error.code}]")
+    except KeyboardInterrupt:
+        _complain("interrupted")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except OSError as error:
+        _complain(f"{error.strerror or type(error).__name__} [system]")
+
+
+def _complain(text: str) -> NoReturn:
+    print(f"upcare: error: {text}", file=sys.stderr)
+    sys.exit(1)

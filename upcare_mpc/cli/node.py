@@ -1,0 +1,228 @@
+"""`upcare node` and `upcare ledger`: what a registry's operator types."""
+
+import datetime
+import json
+from pathlib import Path
+
+import click
+
+from upcare_mpc._proto.upcare.node.v1 import node_pb2
+from upcare_mpc.cli.processes import log_line, run_until_stopped
+from upcare_mpc.config import PartyFile, load_agreement, load_party
+from upcare_mpc.errors import ConfigError, InputError
+from upcare_mpc.link.certificates import Identity
+from upcare_mpc.node.books import Books
+from upcare_mpc.node.operator import call_operator, serve_operator
+from upcare_mpc.node.server import Node
+from upcare_mpc.node.snapshot import load_snapshot
+from upcare_mpc.privacy.ledger import Ledger
+from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.journal_store import SqlJournal
+from upcare_mpc.storage.schema import NODE
+
+__all__ = ["ledger", "node"]
+
+_party = click.option(
+    "--party",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=".",
+    show_default=True,
+    help="Party folder, with party.toml and identity/.",
+)
+
+
+@click.group()
+def node() -> None:
+    """Run a registry's node and decide what it takes part in."""
+
+
+@node.command()
+@_party
+@click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
+def serve(folder: Path, with_parent: bool) -> None:
+    """Attend the platform and take part in studies, until stopped.
+
+    Example: upcare node serve --party parties/de-a
+    """
+    party = load_party(folder)
+    identity = Identity.load(party.identity_folder, now=datetime.datetime.now(datetime.UTC))
+    if (identity.party.name, identity.party.role) != (party.name, "registry"):
+        raise ConfigError(f"party.toml is of {party.name}, the certificate of {identity.party.host}")
+    agreement = load_agreement(party.identity_folder)
+    party.state_folder.mkdir(parents=True, exist_ok=True)
+    snapshot = load_snapshot(party.data, party.state_folder)
+    delivery = snapshot.delivery
+    rejected = sum(delivery.rejected.values())
+    log_line(
+        party.name,
+        f"{len(delivery.cases)} tumours of {delivery.patients} patients, "
+        f"{rejected} messages rejected, from {', '.join(sorted(delivery.formats))}",
+    )
+
+    async def work() -> None:
+        with _database(party) as database:
+            books = Books(database, party.policy, snapshot.digest)
+            running = Node(
+                party,
+                identity,
+                agreement,
+                snapshot,
+                books,
+                log=lambda text: log_line(party.name, text),
+            )
+            server = await serve_operator(running)
+            try:
+                await running.run()
+            finally:
+                await server.stop(grace=0.5)
+
+    run_until_stopped(work(), with_parent=with_parent)
+
+
+@node.command()
+@_party
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(folder: Path, as_json: bool) -> None:
+    """Say what the running node is doing and which studies wait for a decision.
+
+    Example: upcare node status --party parties/de-a
+    """
+    party = load_party(folder)
+    answer = call_operator(party.state_folder, "Status", node_pb2.StatusRequest())
+    waiting = [
+        {
+            "study_digest": item.study_digest.hex(),
+            "researcher": _researcher(party, item.signing_key),
+            "study": json.loads(item.study),
+        }
+        for item in answer.waiting
+    ]
+    if as_json:
+        report = {
+            "registry": answer.registry,
+            "attending": answer.attending,
+            "snapshot": answer.snapshot.hex(),
+            "running": answer.running,
+            "waiting": waiting,
+        }
+        click.echo(json.dumps(report))
+        return
+    state = "attending the platform" if answer.attending else "not connected to the platform"
+    click.echo(f"{answer.registry}: {state}, {answer.running} sessions running")
+    for item in waiting:
+        click.echo(f"waits for you: {item['study_digest'][:12]} from {item['researcher']}")
+        click.echo(json.dumps(item["study"], indent=2))
+
+
+@node.command()
+@_party
+@click.argument("digest")
+def approve(folder: Path, digest: str) -> None:
+    """Approve one waiting study, once, on the present data.
+
+    Example: upcare node approve 3f2a9c01d4e5 --party parties/de-a
+    """
+    party = load_party(folder)
+    request = node_pb2.ApproveRequest(study_digest=_digest(digest))
+    answer = call_operator(party.state_folder, "Approve", request)
+    click.echo(f"{party.name} approves {answer.study_digest.hex()[:12]}", err=True)
+
+
+@node.command()
+@_party
+@click.argument("digest")
+@click.option("--reason", required=True, help="One sentence for the researcher.")
+def refuse(folder: Path, digest: str, reason: str) -> None:
+    """Refuse one waiting study.
+
+    Example: upcare node refuse 3f2a9c01d4e5 --reason "too few intervals" --party parties/de-a
+    """
+    party = load_party(folder)
+    request = node_pb2.RefuseRequest(study_digest=_digest(digest), reason=reason)
+    answer = call_operator(party.state_folder, "Refuse", request)
+    click.echo(f"{party.name} refuses {answer.study_digest.hex()[:12]}", err=True)
+
+
+@click.group()
+def ledger() -> None:
+    """Look at a registry's privacy ledger."""
+
+
+@ledger.command()
+@_party
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show(folder: Path, as_json: bool) -> None:
+    """Show what was charged and what is left.
+
+    Example: upcare ledger show --party parties/de-a
+    """
+    party = load_party(folder)
+    with _database(party) as database:
+        state = Ledger.replay(party.policy.caps, SqlJournal(database).entries())
+    balance = state.balance()
+    report = {
+        "registry": party.name,
+        "epsilon": {
+            "cap": float(state.caps.epsilon),
+            "spent": float(balance.spent),
+            "reserved": float(balance.reserved),
+            "left": float(balance.left),
+        },
+        "charges": [
+            {
+                "study": account.key.study.hex(),
+                "session": account.key.session.hex(),
+                "epsilon": float(account.charge.epsilon),
+                "delta": float(account.charge.delta),
+                "purpose": account.charge.purpose,
+                "state": account.state.value,
+                "time": account.changed_at,
+            }
+            for account in state.accounts.values()
+        ],
+    }
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    click.echo(
+        f"{party.name}: epsilon {float(balance.spent):g} spent, {float(balance.reserved):g} "
+        f"reserved, {float(balance.left):g} left of {float(state.caps.epsilon):g}"
+    )
+    for account in state.accounts.values():
+        click.echo(
+            f"{account.changed_at}  {account.state.value:9}  "
+            f"epsilon {float(account.charge.epsilon):g}  study {account.key.study.hex()[:12]}"
+        )
+
+
+@ledger.command()
+@_party
+def verify(folder: Path) -> None:
+    """Check the chain of the journal from its first entry.
+
+    Example: upcare ledger verify --party parties/de-a
+    """
+    party = load_party(folder)
+    with _database(party) as database:
+        entries = SqlJournal(database).entries()
+        Ledger.replay(party.policy.caps, entries)
+    head = entries[-1].digest.hex() if entries else "empty"
+    click.echo(f"{party.name}: {len(entries)} entries, the chain holds, head {head}")
+
+
+def _database(party: PartyFile) -> Database:
+    party.state_folder.mkdir(parents=True, exist_ok=True)
+    return Database(f"sqlite:///{party.state_folder / 'node.db'}", NODE)
+
+
+def _digest(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text[: len(text) // 2 * 2])
+    except ValueError:
+        raise InputError("a study's digest is hexadecimal") from None
+
+
+def _researcher(party: PartyFile, key: bytes) -> str:
+    names = [name for name, known in party.policy.researchers.items() if known == key]
+    return names[0] if names else key.hex()[:12]

@@ -1,0 +1,164 @@
+"""`upcare study`: what a researcher types."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from upcare_mpc.cli import show
+from upcare_mpc.client.platform import PlatformClient, raise_bad_end
+from upcare_mpc.client.researcher import Researcher
+from upcare_mpc.errors import SessionError, StudyError
+from upcare_mpc.kinds.question import Question, work_out
+from upcare_mpc.study.spec import Study, parse
+
+__all__ = ["follow", "preview_lines", "read_study", "study"]
+
+_as = click.option(
+    "--as",
+    "folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="UPCARE_RESEARCHER",
+    required=True,
+    help="Researcher's folder; or UPCARE_RESEARCHER in the environment.",
+)
+_file = click.argument("file", type=click.Path(path_type=Path))
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+
+
+@click.group()
+def study() -> None:
+    """Ask a question of many registries and open the answer."""
+
+
+@study.command()
+@_file
+@_as
+@_json
+def preview(file: Path, folder: Path, as_json: bool) -> None:
+    """Say what a study would cost and what every registry would answer; spends nothing.
+
+    Example: upcare study preview study.toml --as me
+    """
+    asked, researcher = read_study(file), Researcher.load(folder)
+    question, other = preview_lines(asked, researcher.agreement.overlap)
+    with PlatformClient(researcher) as platform:
+        answers = platform.preview(asked)
+    if not as_json:
+        show.print_preview(question, other, answers)
+        return
+    guarantee = question.guarantee
+    report = {
+        "study_digest": question.digest.hex(),
+        "cells": question.layout.cells,
+        "epsilon": float(guarantee.epsilon),
+        "delta": float(guarantee.delta),
+        "scale": float(guarantee.scale),
+        "overlap": guarantee.overlap,
+        "error95": guarantee.error95,
+        "registries": [
+            {
+                "name": answer.registry,
+                "verdict": answer.verdict,
+                "reason": answer.reason,
+                "epsilon_left": None
+                if answer.epsilon_left is None
+                else float(answer.epsilon_left),
+            }
+            for answer in answers
+        ],
+    }
+    click.echo(json.dumps(report))
+
+
+@study.command()
+@_file
+@_as
+@_json
+@click.option("--wait/--no-wait", default=False, help="Follow the study to its end.")
+def submit(file: Path, folder: Path, as_json: bool, wait: bool) -> None:
+    """Submit a study; the same study again finds its stored answer and costs nothing.
+
+    Example: upcare study submit study.toml --as me --wait
+    """
+    asked, researcher = read_study(file), Researcher.load(folder)
+    with PlatformClient(researcher) as platform:
+        known = platform.submit(asked)
+        if wait:
+            follow(platform, asked, quiet=as_json)
+    digest = asked.digest.hex()
+    click.echo(json.dumps({"study_digest": digest, "known": known}) if as_json else digest)
+
+
+@study.command()
+@_file
+@_as
+def watch(file: Path, folder: Path) -> None:
+    """Follow a submitted study to its end.
+
+    Example: upcare study watch study.toml --as me
+    """
+    asked, researcher = read_study(file), Researcher.load(folder)
+    with PlatformClient(researcher) as platform:
+        follow(platform, asked, quiet=False)
+
+
+@study.command()
+@_file
+@_as
+@_json
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for files.")
+def result(file: Path, folder: Path, as_json: bool, out: Path | None) -> None:
+    """Fetch, check and open the result of a finished study.
+
+    Example: upcare study result study.toml --as me --out result
+    """
+    asked, researcher = read_study(file), Researcher.load(folder)
+    start = time.perf_counter()
+    with PlatformClient(researcher) as platform:
+        opened = platform.result(asked)
+    seconds = {"open": round(time.perf_counter() - start, 3)}
+    if as_json:
+        click.echo(json.dumps(show.as_json(opened, seconds=seconds)))
+    else:
+        show.print_result(opened)
+    if out is not None:
+        for path in show.save(opened, out, seconds=seconds):
+            click.echo(f"wrote {path}", err=True)
+
+
+def read_study(file: Path) -> Study:
+    """Read a study file.
+
+    Raises:
+        StudyError: It is not there, or not a study.
+    """
+    try:
+        return parse(file.read_bytes(), name=file.name)
+    except (FileNotFoundError, IsADirectoryError):
+        raise StudyError(f"{file.name}: no such study file") from None
+
+
+def preview_lines(asked: Study, network_overlap: int) -> tuple[Question, Question | None]:
+    """The study as asked, and for comparison with overlap 2 where it is asked with 1."""
+    question = work_out(asked, network_overlap=network_overlap)
+    if question.guarantee.overlap > 1:
+        return question, None
+    return question, work_out(replace(asked, overlap=2), network_overlap=network_overlap)
+
+
+def follow(platform: PlatformClient, asked: Study, *, quiet: bool) -> None:
+    """Print a study's story until it ends.
+
+    Raises:
+        RefusedError, SessionError: It ended without a result.
+    """
+    for event in platform.watch(asked.digest):
+        if not quiet:
+            show.print_event(event)
+        if event.last:
+            raise_bad_end(event)
+            return
+    raise SessionError("the platform ended the story before the study ended")

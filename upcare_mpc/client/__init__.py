@@ -1,0 +1,1 @@
+"""For researchers: keys, asking, following, and opening results."""

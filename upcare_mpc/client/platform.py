@@ -1,0 +1,178 @@
+"""Calling the platform as a researcher: preview, submit, watch, result."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import grpc
+
+from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
+from upcare_mpc.client.researcher import Researcher
+from upcare_mpc.client.result import OpenedResult, open_parts
+from upcare_mpc.errors import LinkError, RefusedError, SessionError
+from upcare_mpc.link.certificates import host_of
+from upcare_mpc.study.spec import Study
+
+__all__ = ["Answer", "Event", "PlatformClient"]
+
+CALL_S = 60.0
+MESSAGE_BYTES = 16 << 20
+_VERDICTS = {
+    coordinator_pb2.Quote.VERDICT_YES: "yes",
+    coordinator_pb2.Quote.VERDICT_PENDING: "waits for its operator",
+    coordinator_pb2.Quote.VERDICT_NO: "no",
+    coordinator_pb2.Quote.VERDICT_ABSENT: "not connected",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One registry's answer to a preview.
+
+    Attributes:
+        registry: Its name.
+        verdict: ``yes``, ``waits for its operator``, ``no``, ``not connected``.
+        reason: One sentence, if it is not ``yes``.
+        epsilon_left: What its ledger has left over all studies; None if it is not connected.
+    """
+
+    registry: str
+    verdict: str
+    reason: str
+    epsilon_left: Fraction | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of a study's story."""
+
+    phase: str
+    text: str
+    time: float
+    last: bool
+
+
+class PlatformClient:
+    """A researcher's connection to the platform; use as a context manager."""
+
+    def __init__(self, researcher: Researcher) -> None:
+        self._researcher = researcher
+        credentials = grpc.ssl_channel_credentials(researcher.network.ca_pem)
+        self._channel = grpc.secure_channel(
+            researcher.platform,
+            credentials,
+            options=[
+                ("grpc.ssl_target_name_override", host_of("platform", "platform")),
+                ("grpc.max_receive_message_length", MESSAGE_BYTES),
+            ],
+        )
+        self._stub = coordinator_pb2_grpc.ResearchStub(self._channel)
+
+    def __enter__(self) -> "PlatformClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def preview(self, study: Study) -> list[Answer]:
+        """Ask what every registry would say; spends nothing.
+
+        Raises:
+            RefusedError: The platform refuses the request.
+            LinkError: The platform cannot be reached.
+        """
+        request = self._researcher.request(study, now=time.time())
+        with _translated():
+            response = self._stub.Preview(
+                coordinator_pb2.PreviewRequest(request=request), timeout=CALL_S
+            )
+        return [
+            Answer(
+                registry=quote.registry,
+                verdict=_VERDICTS.get(quote.verdict, "no"),
+                reason=quote.reason,
+                epsilon_left=Fraction(quote.epsilon_left) if quote.epsilon_left else None,
+            )
+            for quote in response.quotes
+        ]
+
+    def submit(self, study: Study) -> bool:
+        """Submit a study, or attach to it.
+
+        Returns:
+            Whether it was already there, running or answered.
+        """
+        request = self._researcher.request(study, now=time.time())
+        with _translated():
+            response = self._stub.Submit(
+                coordinator_pb2.SubmitRequest(request=request), timeout=CALL_S
+            )
+        return bool(response.known)
+
+    def watch(self, study: bytes) -> Iterator[Event]:
+        """Follow a study's story to its end.
+
+        Raises:
+            RefusedError, SessionError: Never; a bad end is an event. See ``wait``.
+            LinkError: The platform is lost.
+        """
+        authorization = self._researcher.authorize(study, "watch", now=time.time())
+        with _translated():
+            for event in self._stub.Watch(
+                coordinator_pb2.WatchRequest(authorization=authorization)
+            ):
+                yield Event(
+                    phase=event.phase, text=event.text, time=event.time, last=event.last
+                )
+
+    def result(self, study: Study) -> OpenedResult:
+        """Fetch, check and open the result of a finished study.
+
+        Raises:
+            RefusedError: There is none.
+            OpeningError: The sealed shares do not open or do not belong together.
+        """
+        authorization = self._researcher.authorize(study.digest, "result", now=time.time())
+        with _translated():
+            parts = list(
+                self._stub.Result(
+                    coordinator_pb2.ResultRequest(authorization=authorization), timeout=CALL_S
+                )
+            )
+        return open_parts(parts, study, self._researcher)
+
+
+def raise_bad_end(event: Event) -> None:
+    """Turn a last event that is not ``done`` into the error it stands for."""
+    if event.phase == "refused":
+        raise RefusedError(event.text)
+    if event.phase == "failed":
+        raise SessionError(event.text)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn gRPC's errors into ours; the platform's text is shown as it is."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _error(error) from None
+
+
+def _error(error: Any) -> RefusedError | LinkError:
+    detail = str(error.details() or "")
+    refusals = {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.INTERNAL,
+    }
+    if error.code() in refusals:
+        return RefusedError(detail)
+    if "certificate" in detail.lower() or "handshake" in detail.lower():
+        return LinkError("no trusted connection to the platform: its certificate is not accepted")
+    return LinkError("the platform cannot be reached, or did not answer in time")

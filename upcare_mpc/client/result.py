@@ -1,0 +1,193 @@
+"""From sealed shares to an answer that carries its guarantee.
+
+Checked before anything is believed: the session is about the very study that was asked, with this
+researcher's keys, in this network; every certificate is the roster's; every output is signed
+by its sender over one and the same agreement; every share lies on one polynomial of degree t.
+Whoever carried the result could withhold it, and nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from cryptography import x509
+
+from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
+from upcare_mpc._proto.upcare.study.v1 import study_pb2
+from upcare_mpc.client.researcher import Researcher
+from upcare_mpc.errors import OpeningError, ProtocolError
+from upcare_mpc.kinds import NoiseLaw, Result
+from upcare_mpc.kinds.question import Question, work_out
+from upcare_mpc.link.certificates import verify_signature
+from upcare_mpc.link.roster import check_roster
+from upcare_mpc.link.statements import spent_statement
+from upcare_mpc.mpc.opening import Opened, open_result, output_statement, unseal_share
+from upcare_mpc.mpc.programs.contract import check_descriptor
+from upcare_mpc.study.descriptor import Descriptor
+from upcare_mpc.study.spec import Study
+
+__all__ = ["Charged", "OpenedResult", "open_parts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charged:
+    """What one registry did in a study, and what it signed that it charged.
+
+    Attributes:
+        name: The registry.
+        role: ``computing`` or ``contributing``.
+        spent: Epsilon it has charged; None if its statement has not arrived.
+    """
+
+    name: str
+    role: str
+    spent: Fraction | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedResult:
+    """A finished study at the researcher.
+
+    Attributes:
+        question: What was asked and what follows from it.
+        session: Digest of the session descriptor.
+        opened: The noisy vector, and how well it could be checked.
+        result: The estimates.
+        registries: Who took part and what each has charged.
+    """
+
+    question: Question
+    session: bytes
+    opened: Opened
+    result: Result
+    registries: tuple[Charged, ...]
+
+    @property
+    def noisy(self) -> npt.NDArray[np.int64]:
+        """The noisy table as one vector, in the layout's order."""
+        return self.opened.noisy
+
+    def label(self) -> dict[str, Any]:
+        """The privacy label, JSON-ready; exact fractions as text beside rounded figures."""
+        guarantee = self.question.guarantee
+        return {
+            "mechanism": guarantee.mechanism,
+            "epsilon": float(guarantee.epsilon),
+            "epsilon_exact": str(guarantee.epsilon),
+            "delta": float(guarantee.delta),
+            "delta_exact": str(guarantee.delta),
+            "scale": float(guarantee.scale),
+            "scale_exact": str(guarantee.scale),
+            "unit": guarantee.unit,
+            "overlap": guarantee.overlap,
+            "error95": guarantee.error95,
+            "noise_sd": float(guarantee.variance) ** 0.5,
+            "cells": self.question.layout.cells,
+            "purpose": self.question.study.purpose,
+            "session": self.session.hex(),
+            "shares": self.opened.shares,
+            "shares_checked": self.opened.checked,
+            "adversary": "up to t = (m-1)/2 computing registries, honest but curious, with the "
+            "platform and any researchers",
+        }
+
+
+def open_parts(
+    parts: Sequence[coordinator_pb2.ResultResponse], study: Study, researcher: Researcher
+) -> OpenedResult:
+    """Check and open everything that the platform has handed out.
+
+    Raises:
+        ProtocolError: Something is not what was asked, or not signed by who should have.
+        OpeningError: The shares do not open or do not belong together.
+    """
+    descriptor = _descriptor(parts)
+    question = work_out(study, network_overlap=researcher.agreement.overlap)
+    check_descriptor(
+        descriptor,
+        question,
+        signing_key=researcher.signing_key,
+        sealing_key=researcher.sealing_key,
+        network=researcher.network.fingerprint,
+        committee=researcher.agreement.committee,
+    )
+    pems = [part.certificate for part in parts if part.HasField("certificate")]
+    certificates = check_roster(descriptor, pems, researcher.network)
+    outputs = _outputs(parts, descriptor, certificates)
+    shares = {
+        index: unseal_share(
+            output.sealed,
+            researcher.sealing,
+            session=descriptor.digest,
+            sender=descriptor.roster[index].name,
+            index=index,
+            cells=descriptor.cells,
+        )
+        for index, output in outputs.items()
+    }
+    opened = open_result(shares, parties=descriptor.parties, threshold=descriptor.threshold)
+    return OpenedResult(
+        question=question,
+        session=descriptor.digest,
+        opened=opened,
+        result=question.kind.finish(opened.noisy, NoiseLaw(scale=question.guarantee.scale)),
+        registries=_charges(parts, descriptor, certificates),
+    )
+
+
+def _descriptor(parts: Sequence[coordinator_pb2.ResultResponse]) -> Descriptor:
+    received = [part.descriptor for part in parts if part.HasField("descriptor")]
+    if len(received) != 1:
+        raise ProtocolError("a result comes with one session descriptor")
+    return Descriptor.from_canonical(received[0])
+
+
+def _outputs(
+    parts: Sequence[coordinator_pb2.ResultResponse],
+    descriptor: Descriptor,
+    certificates: Sequence[x509.Certificate],
+) -> dict[int, study_pb2.Output]:
+    """Check who sealed what, and that all agreed on the same inputs and noise."""
+    outputs: dict[int, study_pb2.Output] = {}
+    agreements = set()
+    for part in parts:
+        if not part.HasField("output"):
+            continue
+        output = part.output
+        if output.index >= descriptor.parties or output.index in outputs:
+            raise OpeningError("an output comes from outside the committee, or twice")
+        statement = output_statement(
+            descriptor.digest, output.index, output.agreement, output.sealed
+        )
+        verify_signature(certificates[output.index], statement, output.signature)
+        outputs[output.index] = output
+        agreements.add(output.agreement)
+    if len(agreements) != 1:
+        raise OpeningError("the computing registries did not agree on one sum")
+    return outputs
+
+
+def _charges(
+    parts: Sequence[coordinator_pb2.ResultResponse],
+    descriptor: Descriptor,
+    certificates: Sequence[x509.Certificate],
+) -> tuple[Charged, ...]:
+    spent: dict[str, Fraction] = {}
+    for part in parts:
+        if part.HasField("spent") and part.spent.session_digest == descriptor.digest:
+            place = descriptor.place(part.spent.registry)
+            verify_signature(
+                certificates[place], spent_statement(part.spent), part.spent.signature
+            )
+            spent[part.spent.registry] = Fraction(part.spent.epsilon)
+    return tuple(
+        Charged(
+            name=member.name,
+            role="computing" if index < descriptor.parties else "contributing",
+            spent=spent.get(member.name),
+        )
+        for index, member in enumerate(descriptor.roster)
+    )

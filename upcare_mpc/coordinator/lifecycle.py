@@ -1,0 +1,68 @@
+"""States of a question at the platform, and the steps between them.
+
+    submitted -> waiting -> running -> done
+        │           │          └─────> failed
+        └───────────┴──> refused
+
+``waiting`` is for operators; it ends when all have decided. ``done``, ``refused`` and ``failed`` are
+final for one attempt; asking again after ``refused`` or ``failed`` is a new attempt, after ``done``
+the stored answer. Pure: no clock, no storage.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from upcare_mpc.errors import RefusedError
+
+__all__ = ["SOURCES", "Seat", "State", "choose_roster"]
+
+
+class State(StrEnum):
+    """How far a question is."""
+
+    SUBMITTED = "submitted"
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        """Whether this attempt is over."""
+        return self in {State.DONE, State.REFUSED, State.FAILED}
+
+
+SOURCES: Mapping[State, frozenset[State]] = {
+    State.SUBMITTED: frozenset(),
+    State.WAITING: frozenset({State.SUBMITTED, State.WAITING}),
+    State.RUNNING: frozenset({State.SUBMITTED, State.WAITING}),
+    State.DONE: frozenset({State.RUNNING}),
+    State.REFUSED: frozenset({State.SUBMITTED, State.WAITING, State.RUNNING}),
+    State.FAILED: frozenset({State.SUBMITTED, State.WAITING, State.RUNNING}),
+}
+"""From which states each state may be entered."""
+
+
+Seat = tuple[str, bool]
+"""A registry's name, and whether it is willing to compute."""
+
+
+def choose_roster(seats: Sequence[Seat], committee: int) -> list[str]:
+    """Order the registries of a session: the computing ones first.
+
+    Args:
+        seats: In the order in which the study names them.
+        committee: m; the first m that are willing compute.
+
+    Raises:
+        RefusedError: Fewer than m are willing.
+    """
+    willing = [name for name, computes in seats if computes]
+    if len(willing) < committee:
+        raise RefusedError(
+            f"a study needs {committee} registries that compute, "
+            f"{len(willing)} of those named are willing"
+        )
+    computing = willing[:committee]
+    return computing + [name for name, _ in seats if name not in computing]

@@ -1,0 +1,367 @@
+"""The platform's work: questions in, sessions run one after another, stored answers out.
+
+Everything a researcher or a registry needs to trust is signed end to end, so this class may be
+curious and even wrong: it can keep a study from happening, and nothing else.
+"""
+
+import asyncio
+import datetime
+import hashlib
+import time
+from collections.abc import AsyncIterator
+
+from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
+from upcare_mpc._proto.upcare.study.v1 import study_pb2
+from upcare_mpc.config import Agreement
+from upcare_mpc.coordinator.attendance import Attendance
+from upcare_mpc.coordinator.lifecycle import SOURCES, State
+from upcare_mpc.coordinator.run import Quotes, Run, compose
+from upcare_mpc.errors import ProtocolError, RefusedError, StudyError, UpcareError
+from upcare_mpc.kinds.question import Question, work_out
+from upcare_mpc.link.certificates import Identity
+from upcare_mpc.link.statements import check_authorization, check_request
+from upcare_mpc.storage.studies import Studies, StudyEvent, StudyRow
+from upcare_mpc.study.descriptor import Descriptor
+from upcare_mpc.study.spec import Study
+
+__all__ = ["Platform"]
+
+Verdict = coordinator_pb2.Quote
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+class Platform:
+    """Life cycle of all questions; one session runs at a time."""
+
+    def __init__(self, identity: Identity, agreement: Agreement, studies: Studies) -> None:
+        self.attendance = Attendance(hear=self._hear, joined=self._joined, left=self._left)
+        self._identity = identity
+        self._agreement = agreement
+        self._studies = studies
+        self._runs: dict[bytes, Run] = {}  # by session digest, while the session runs
+        self._floor = asyncio.Lock()
+        self._news = asyncio.Condition()
+        self._decisions = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        for row in studies.all():
+            if not State(row.state).final:
+                self._end(row.digest, State.FAILED, "the platform was restarted")
+
+    # -- researchers ----------------------------------------------------------------------------
+
+    async def preview(self, request: study_pb2.StudyRequest) -> Quotes:
+        """What every named registry would say; changes nothing."""
+        question = self._question(request)
+        return await self.attendance.quotes(
+            request, question.study.registries, submitted=False
+        )
+
+    async def submit(self, request: study_pb2.StudyRequest) -> tuple[bytes, bool]:
+        """Start a study, attach to it while it runs, or find its stored answer.
+
+        Returns:
+            Digest of the study, and whether it was already there.
+        """
+        question = self._question(request)
+        key = question_key(question.digest, request.signing_key)
+        fresh = self._studies.add(
+            digest=key,
+            researcher=request.signing_key.hex(),
+            canonical=request.study,
+            request=request.SerializeToString(deterministic=True),
+            state=State.SUBMITTED,
+            time=_now(),
+        )
+        if not fresh:
+            row = self._studies.get(key)
+            if not State(row.state).final:
+                return question.digest, True
+            if row.state == State.DONE and await self._still_answers(row, question, request):
+                await self._note(key, "stored", "answered before: the stored result, at no cost")
+                await self._note(key, "done", "the result is ready")
+                return question.digest, True
+            self._studies.renew(
+                key,
+                request=request.SerializeToString(deterministic=True),
+                state=State.SUBMITTED,
+                time=_now(),
+            )
+        asked = ", ".join(question.study.registries)
+        await self._note(key, "submitted", f"submitted to {asked}")
+        self._spawn(self._answer(key, question, request))
+        return question.digest, False
+
+    async def watch(
+        self, authorization: study_pb2.Authorization
+    ) -> AsyncIterator[tuple[StudyEvent, bool]]:
+        """The story of the latest attempt, and whether each line is the last."""
+        row = self._authorized(authorization, "watch")
+        story = self._studies.events(row.digest)
+        begin = max((e.sequence for e in story if e.kind in {"submitted", "stored"}), default=1)
+        seen = begin - 1
+        while True:
+            for event in self._studies.events(row.digest, after=seen):
+                seen = event.sequence
+                last = event.kind in {State.DONE, State.REFUSED, State.FAILED}
+                yield event, last
+                if last:
+                    return
+            async with self._news:
+                try:
+                    await asyncio.wait_for(self._news.wait(), 5.0)
+                except TimeoutError:
+                    continue
+
+    def result(
+        self, authorization: study_pb2.Authorization
+    ) -> list[coordinator_pb2.ResultResponse]:
+        """Everything of a finished study: descriptor, certificates, outputs, charges.
+
+        Raises:
+            RefusedError: It is not finished, or ended without a result.
+        """
+        row = self._authorized(authorization, "result")
+        if row.state != State.DONE or row.session is None:
+            reason = f": {row.error}" if row.error else ""
+            raise RefusedError(f"the study has no result; it is {row.state}{reason}")
+        papers = {
+            kind: self._studies.papers(row.session, kind)
+            for kind in ("descriptor", "certificate", "output", "spent")
+        }
+        descriptor = papers["descriptor"][""]
+        names = [member.name for member in Descriptor.from_canonical(descriptor).roster]
+        response = coordinator_pb2.ResultResponse
+        return [
+            response(descriptor=descriptor),
+            *(response(certificate=papers["certificate"][name].decode()) for name in names),
+            *(
+                response(output=study_pb2.Output.FromString(content))
+                for content in papers["output"].values()
+            ),
+            *(
+                response(spent=study_pb2.Spent.FromString(content))
+                for content in papers["spent"].values()
+            ),
+        ]
+
+    # -- one question ---------------------------------------------------------------------------
+
+    async def _answer(
+        self, key: bytes, question: Question, request: study_pb2.StudyRequest
+    ) -> None:
+        """Take a question from submission to its end; whatever happens is written down."""
+        try:
+            quotes = await self._all_willing(key, question, request)
+            if self._floor.locked():
+                await self._note(key, "waiting", "another study is running; this one is next")
+            async with self._floor:
+                await self._run(key, question, request, quotes)
+            self._end(key, State.DONE, None)
+            await self._note(key, "done", "the result is ready")
+        except RefusedError as error:
+            self._end(key, State.REFUSED, str(error))
+            await self._note(key, "refused", str(error))
+        except UpcareError as error:
+            self._end(key, State.FAILED, str(error))
+            await self._note(key, "failed", str(error))
+
+    async def _all_willing(
+        self, key: bytes, question: Question, request: study_pb2.StudyRequest
+    ) -> Quotes:
+        """Ask until every registry has said yes or one has said no; operators may take time."""
+        told = ""
+        while True:
+            self._decisions.clear()
+            names = question.study.registries
+            quotes = await self.attendance.quotes(request, names, submitted=True)
+            refusals = [
+                q.reason
+                for q in quotes
+                if q.verdict not in {Verdict.VERDICT_YES, Verdict.VERDICT_PENDING}
+            ]
+            if refusals:
+                raise RefusedError("; ".join(refusals))
+            pending = [q.registry for q in quotes if q.verdict == Verdict.VERDICT_PENDING]
+            if not pending:
+                return quotes
+            self._studies.move(
+                key, State.WAITING, sources=SOURCES[State.WAITING], time=_now()
+            )
+            text = f"waits for the operators of {', '.join(pending)}"
+            if text != told:
+                await self._note(key, "waiting", text)
+                told = text
+            left = request.not_after - time.time()
+            if left <= 0:
+                raise RefusedError("the request ended before every operator had decided")
+            try:
+                await asyncio.wait_for(self._decisions.wait(), min(left, 3600))
+            except TimeoutError:
+                continue
+
+    async def _run(
+        self, key: bytes, question: Question, request: study_pb2.StudyRequest, quotes: Quotes
+    ) -> None:
+        """Run one session to its outputs."""
+
+        def fingerprint(pem: str) -> bytes:
+            return self._identity.network.verify(pem, now=_now())[0].fingerprint
+
+        descriptor, certificates = compose(
+            question,
+            request,
+            quotes,
+            self._agreement,
+            self._identity.network.fingerprint,
+            fingerprint,
+        )
+        session = descriptor.digest
+
+        def store(kind: str, party: str, content: bytes) -> None:
+            self._studies.put_paper(session, kind, party, content)
+
+        store("descriptor", "", descriptor.canonical())
+        for member, pem in zip(descriptor.roster, certificates, strict=True):
+            store("certificate", member.name, pem.encode())
+        self._studies.attempt(key, session, time=_now())
+        self._studies.move(key, State.RUNNING, sources=SOURCES[State.RUNNING], time=_now())
+
+        def note(phase: str, text: str) -> None:
+            self._spawn(self._note(key, phase, text))
+
+        run = Run(
+            descriptor=descriptor,
+            certificates=certificates,
+            attendance=self.attendance,
+            note=note,
+            store=store,
+        )
+        self._runs[session] = run
+        try:
+            await run.finish(await run.approve(request))
+        finally:
+            del self._runs[session]
+
+    async def _still_answers(
+        self, row: StudyRow, question: Question, request: study_pb2.StudyRequest
+    ) -> bool:
+        """Whether the stored answer is to this very question: no registry has other data now."""
+        stored = study_pb2.StudyRequest.FromString(row.request)
+        if stored.sealing_key != request.sealing_key or row.session is None:
+            return False
+        papers = self._studies.papers(row.session, "descriptor")
+        descriptor = Descriptor.from_canonical(papers[""])
+        snapshots = {member.name: member.snapshot for member in descriptor.roster}
+        quotes = await self.attendance.quotes(
+            request, question.study.registries, submitted=False
+        )
+        return all(
+            quote.snapshot == snapshots[quote.registry]
+            for quote in quotes
+            if quote.verdict != Verdict.VERDICT_ABSENT
+        )
+
+    # -- registries -----------------------------------------------------------------------------
+
+    def _hear(self, name: str, message: coordinator_pb2.AttendRequest) -> None:
+        kind = message.WhichOneof("message")
+        if kind == "decision":
+            self._decisions.set()
+            return
+        if kind not in {"phase", "spent", "output", "failure"}:
+            return
+        session = getattr(message, kind).session_digest
+        run = self._runs.get(session)
+        try:
+            if run is not None and name in run.names:
+                run.hear(name, message)
+            else:
+                self._hear_late(name, session, message)
+        except ProtocolError:
+            return  # a registry contradicts itself; what came first stands
+
+    def _hear_late(
+        self, name: str, session: bytes, message: coordinator_pb2.AttendRequest
+    ) -> None:
+        """Take a word or an output that comes after its session has ended."""
+        run = self._ended_run(session)
+        if run is not None and name in run.names:
+            run.hear(name, message)
+            row = next((r for r in self._studies.all() if r.session == session), None)
+            if row is not None and row.state == State.FAILED:
+                run.release()
+
+    def _ended_run(self, session: bytes) -> Run | None:
+        """A session as the papers remember it."""
+        papers = self._studies.papers(session, "descriptor")
+        if "" not in papers:
+            return None
+        descriptor = Descriptor.from_canonical(papers[""])
+        certificates = self._studies.papers(session, "certificate")
+        words = self._studies.papers(session, "no-output")
+        return Run(
+            descriptor=descriptor,
+            certificates=[certificates[member.name].decode() for member in descriptor.roster],
+            attendance=self.attendance,
+            note=lambda _phase, _text: None,
+            store=lambda kind, party, content: self._studies.put_paper(
+                session, kind, party, content
+            ),
+            words={name: study_pb2.NoOutput.FromString(word) for name, word in words.items()},
+        )
+
+    def _joined(self, name: str) -> None:
+        """Catch up with a registry that was away: words to pass on, outputs still to come."""
+        for row in self._studies.all():
+            if row.session is None:
+                continue
+            run = self._ended_run(row.session)
+            if run is None or name not in run.names or row.session in self._runs:
+                continue
+            if row.state == State.FAILED:
+                run.release()
+            elif row.state == State.DONE and name in run.names[: run.descriptor.parties]:
+                if name not in self._studies.papers(row.session, "output"):
+                    recall = coordinator_pb2.Recall(session_digest=row.session)
+                    self.attendance.tell([name], recall=recall)
+        self._decisions.set()
+
+    def _left(self, name: str) -> None:
+        for run in self._runs.values():
+            run.lost(name)
+
+    # -- small things ---------------------------------------------------------------------------
+
+    def _question(self, request: study_pb2.StudyRequest) -> Question:
+        check_request(request, now=time.time())
+        study = Study.from_canonical(request.study)
+        return work_out(study, network_overlap=self._agreement.overlap)
+
+    def _authorized(self, authorization: study_pb2.Authorization, method: str) -> StudyRow:
+        check_authorization(authorization, method, now=time.time())
+        key = question_key(authorization.study_digest, authorization.signing_key)
+        try:
+            return self._studies.get(key)
+        except StudyError:
+            raise StudyError("this researcher has not submitted such a study") from None
+
+    def _end(self, key: bytes, state: State, error: str | None) -> None:
+        self._studies.move(key, state, sources=SOURCES[state], time=_now(), error=error)
+
+    async def _note(self, key: bytes, phase: str, text: str) -> None:
+        self._studies.add_event(key, kind=phase, text=text[:1000], time=_now())
+        async with self._news:
+            self._news.notify_all()
+
+    def _spawn(self, work: object) -> None:
+        task = asyncio.ensure_future(work)  # type: ignore[call-overload]  # any coroutine
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def question_key(study: bytes, signing_key: bytes) -> bytes:
+    """Name a question: the study and who asks it."""
+    return hashlib.sha256(b"upcare/v1/question|" + study + signing_key).digest()

@@ -1,0 +1,236 @@
+"""One attempt at one question: proposal, approvals, start, outputs, and a clean end either way.
+
+The platform composes the session and passes messages; every registry checks all of it against what
+the researcher signed. A wrong proposal is refused, so composing is not trusted.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
+from upcare_mpc._proto.upcare.study.v1 import study_pb2
+from upcare_mpc.config import Agreement
+from upcare_mpc.coordinator.attendance import Attendance
+from upcare_mpc.coordinator.lifecycle import choose_roster
+from upcare_mpc.errors import RefusedError, SessionError
+from upcare_mpc.kinds.question import Question
+from upcare_mpc.mpc.programs.contract import PROGRAM
+from upcare_mpc.study.descriptor import Descriptor, Member
+
+__all__ = ["Run", "compose"]
+
+SESSION_S = 600.0
+GRACE_S = 5.0  # for outputs under way when something has failed
+WORDS_S = 10.0  # for signed words that no output left
+
+Quotes = Sequence[coordinator_pb2.Quote]
+
+
+def compose(
+    question: Question,
+    request: study_pb2.StudyRequest,
+    quotes: Quotes,
+    agreement: Agreement,
+    network: bytes,
+    fingerprint: Callable[[str], bytes],
+) -> tuple[Descriptor, list[str]]:
+    """Compose a session from the registries' quotes.
+
+    Returns:
+        The descriptor, and the certificates in roster order.
+
+    Raises:
+        RefusedError: Too few registries are willing to compute.
+    """
+    by_name = {quote.registry: quote for quote in quotes}
+    seats = [(name, by_name[name].computes) for name in question.study.registries]
+    roster = choose_roster(seats, agreement.committee)
+    descriptor = Descriptor(
+        network=network,
+        study=question.digest,
+        layout=question.layout.digest,
+        cells=question.layout.cells,
+        law=question.law.digest,
+        program=PROGRAM,
+        epsilon=question.guarantee.epsilon,
+        overlap=question.guarantee.overlap,
+        signing_key=request.signing_key,
+        sealing_key=request.sealing_key,
+        roster=tuple(
+            Member(
+                name=name,
+                certificate=fingerprint(by_name[name].certificate),
+                snapshot=by_name[name].snapshot,
+            )
+            for name in roster
+        ),
+        parties=agreement.committee,
+        threshold=(agreement.committee - 1) // 2,
+        nonce=secrets.token_bytes(16),
+    )
+    return descriptor, [by_name[name].certificate for name in roster]
+
+
+@dataclass(slots=True)
+class Run:
+    """One session as the platform sees it.
+
+    Attributes:
+        descriptor: The session.
+        certificates: PEM, in roster order.
+        attendance: The way to the registries.
+        note: Adds a line to the study's story: (phase, text).
+        store: Keeps what belongs to the session: (kind, party, bytes).
+        outputs: Roster places whose sealed output has arrived.
+        words: Computing registries that have signed that no output left.
+    """
+
+    descriptor: Descriptor
+    certificates: list[str]
+    attendance: Attendance
+    note: Callable[[str, str], None]
+    store: Callable[[str, str, bytes], None]
+    outputs: set[int] = field(default_factory=set)
+    words: dict[str, study_pb2.NoOutput] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _phases: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The roster's names, computing registries first."""
+        return [member.name for member in self.descriptor.roster]
+
+    async def approve(self, request: study_pb2.StudyRequest) -> list[study_pb2.Approval]:
+        """Collect every registry's approval.
+
+        Raises:
+            RefusedError: One refuses or does not answer; all have been told to forget it.
+        """
+        proposal = coordinator_pb2.Proposal(
+            descriptor=self.descriptor.canonical(), request=request, certificates=self.certificates
+        )
+        answers = await self.attendance.approvals(proposal, self.names)
+        approvals, refusals = [], []
+        for name, answer in answers:
+            if answer is not None and answer.HasField("approval"):
+                approvals.append(answer.approval)
+            elif answer is not None and answer.HasField("failure"):
+                refusals.append(answer.failure.text)
+            else:
+                refusals.append(f"{name} did not answer")
+        if refusals:
+            self._abort(refusals[0])
+            raise RefusedError("; ".join(refusals))
+        self.note("approvals", f"{len(approvals)} of {len(self.names)} registries have approved")
+        return approvals
+
+    async def finish(self, approvals: list[study_pb2.Approval]) -> None:
+        """Start the session and wait for its outputs.
+
+        Raises:
+            SessionError: It ended without a result; charges are released if that is certain.
+        """
+        self.attendance.tell(
+            self.names,
+            start=coordinator_pb2.Start(
+                session_digest=self.descriptor.digest, approvals=approvals
+            ),
+        )
+        parties, threshold = self.descriptor.parties, self.descriptor.threshold
+        await self._until(lambda: len(self.outputs) == parties or bool(self.failures), SESSION_S)
+        if len(self.outputs) < parties:
+            await self._until(lambda: len(self.outputs) == parties, GRACE_S)
+        if len(self.outputs) > threshold:
+            self.note("opening", f"{len(self.outputs)} of {parties} sealed shares have arrived")
+            self.attendance.tell(
+                self.names,
+                finished=coordinator_pb2.Finished(session_digest=self.descriptor.digest),
+            )
+            return
+        reason = self.failures[0] if self.failures else "the session took too long"
+        self._abort(reason)
+        await self._until(lambda: len(self.words) >= parties - threshold, WORDS_S)
+        if self.release():
+            reason += "; no output left, all charges are released"
+        else:
+            reason += "; what was charged stays charged"
+        raise SessionError(reason)
+
+    def release(self) -> bool:
+        """Pass on the signed words if there are enough of them."""
+        if len(self.words) < self.descriptor.parties - self.descriptor.threshold:
+            return False
+        self.attendance.tell(
+            self.names,
+            releases=coordinator_pb2.Releases(
+                descriptor=self.descriptor.canonical(),
+                certificates=self.certificates,
+                words=self.words.values(),
+            ),
+        )
+        return True
+
+    def hear(self, name: str, message: coordinator_pb2.AttendRequest) -> None:
+        """Take what a registry says about this session."""
+        match message.WhichOneof("message"):
+            case "phase":
+                self._hear_phase(name, message.phase.phase)
+            case "spent":
+                self.store("spent", name, message.spent.SerializeToString(deterministic=True))
+            case "output":
+                if self.descriptor.place(name) == message.output.index < self.descriptor.parties:
+                    content = message.output.SerializeToString(deterministic=True)
+                    self.store("output", name, content)
+                    self.outputs.add(message.output.index)
+            case "failure":
+                self._hear_failure(name, message.failure)
+        self.changed.set()
+
+    def lost(self, name: str) -> None:
+        """A registry's stream has ended in the middle."""
+        if name in self.names and self.descriptor.place(name) not in self.outputs:
+            self.failures.append(f"{name} was lost during the session")
+            self.changed.set()
+
+    def _hear_phase(self, name: str, phase: str) -> None:
+        seen = self._phases.setdefault(phase, set())
+        seen.add(name)
+        computing = self.names[: self.descriptor.parties]
+        expected = len(self.names) if phase == "sharing" else len(computing)
+        if len(seen) == expected:
+            text = {
+                "noise": f"{', '.join(computing)} draw the noise together",
+                "sharing": f"{expected} registries have shared their counts",
+                "opening": f"{expected} registries seal their shares to the researcher",
+            }.get(phase)
+            if text:
+                self.note(phase, text)
+
+    def _hear_failure(self, name: str, failure: coordinator_pb2.Failure) -> None:
+        if failure.text:
+            self.failures.append(failure.text)
+        if failure.HasField("no_output"):
+            self.words[name] = failure.no_output
+            self.store("no-output", name, failure.no_output.SerializeToString(deterministic=True))
+
+    def _abort(self, reason: str) -> None:
+        self.attendance.tell(
+            self.names,
+            abort=coordinator_pb2.Abort(session_digest=self.descriptor.digest, reason=reason),
+        )
+
+    async def _until(self, done: Callable[[], bool], timeout_s: float) -> None:
+        """Wait until ``done()``, looking whenever something was heard, at most ``timeout_s``."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while not done():
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            self.changed.clear()
+            try:
+                await asyncio.wait_for(self.changed.wait(), left)
+            except TimeoutError:
+                return

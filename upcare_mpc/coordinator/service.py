@@ -1,0 +1,142 @@
+"""The platform's two gRPC faces: ``Research`` for researchers, ``Attendance`` for registries.
+
+Researchers connect over TLS that authenticates the platform; their messages are signed. Registries
+connect over mutual TLS on another port; the certificate names them.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
+from upcare_mpc.config import PlatformFile
+from upcare_mpc.coordinator.platform import Platform
+from upcare_mpc.errors import ConfigError, ProtocolError, RefusedError, StudyError, UpcareError
+from upcare_mpc.link.certificates import Identity, party_of_host
+
+__all__ = ["serve"]
+
+MESSAGE_BYTES = 16 << 20
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),
+]
+
+
+async def serve(platform: Platform, identity: Identity, file: PlatformFile) -> list[Any]:
+    """Start both servers; the caller stops them.
+
+    Raises:
+        ConfigError: A port is in use.
+    """
+    pair = [(identity.key_pem, identity.certificate_pem)]
+    mutual = grpc.ssl_server_credentials(
+        pair, root_certificates=identity.network.ca_pem, require_client_auth=True
+    )
+    registries = grpc.aio.server(options=_OPTIONS)
+    coordinator_pb2_grpc.add_AttendanceServicer_to_server(_Attendance(platform), registries)
+    researchers = grpc.aio.server(options=_OPTIONS)
+    coordinator_pb2_grpc.add_ResearchServicer_to_server(_Research(platform), researchers)
+    for server, address, credentials in (
+        (registries, file.registries, mutual),
+        (researchers, file.researchers, grpc.ssl_server_credentials(pair)),
+    ):
+        try:
+            server.add_secure_port(address, credentials)
+        except RuntimeError:
+            raise ConfigError(f"{address} cannot be listened on; is the port in use?") from None
+        await server.start()
+    return [registries, researchers]
+
+
+class _Attendance(coordinator_pb2_grpc.AttendanceServicer):  # type: ignore[misc]  # generated code
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def Attend(self, _requests: Any, context: Any) -> None:  # noqa: N802
+        """Keep a registry's stream."""
+        name = None
+        for host in context.auth_context().get("x509_subject_alternative_name", ()):
+            party = party_of_host(host.decode("ascii", "replace"))
+            if party is not None and party[1] == "registry":
+                name = party[0]
+        if name is None:
+            await context.abort(
+                grpc.StatusCode.UNAUTHENTICATED, "the certificate is not a registry's"
+            )
+        first = await context.read()
+        if first is grpc.aio.EOF or first.join.version != "1":
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION, "protocol version 1 is spoken here"
+            )
+        await self._platform.attendance.serve(str(name), context)
+
+
+class _Research(coordinator_pb2_grpc.ResearchServicer):  # type: ignore[misc]  # generated code
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def Preview(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """What registries would say."""
+        try:
+            quotes = await self._platform.preview(request.request)
+        except UpcareError as error:
+            await _abort(context, error)
+        return coordinator_pb2.PreviewResponse(quotes=quotes)
+
+    async def Submit(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Start or find a study."""
+        try:
+            digest, known = await self._platform.submit(request.request)
+        except UpcareError as error:
+            await _abort(context, error)
+        return coordinator_pb2.SubmitResponse(study_digest=digest, known=known)
+
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """Follow a study."""
+        try:
+            async for event, last in self._platform.watch(request.authorization):
+                yield coordinator_pb2.WatchResponse(
+                    sequence=event.sequence,
+                    time=datetime.fromisoformat(event.time).timestamp(),
+                    phase=event.kind,
+                    text=event.text,
+                    last=last,
+                )
+        except UpcareError as error:
+            await _abort(context, error)
+
+    async def Result(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """Hand out a finished study."""
+        try:
+            parts = self._platform.result(request.authorization)
+        except UpcareError as error:
+            await _abort(context, error)
+        for part in parts:
+            yield part
+
+
+STATUS = {
+    StudyError: grpc.StatusCode.INVALID_ARGUMENT,
+    ProtocolError: grpc.StatusCode.UNAUTHENTICATED,
+    RefusedError: grpc.StatusCode.FAILED_PRECONDITION,
+}
+
+
+async def _abort(context: Any, error: UpcareError) -> NoReturn:
+    """End a call with an error's text; the one map from our errors to gRPC's."""
+    code = next(
+        (status for kind, status in STATUS.items() if isinstance(error, kind)),
+        grpc.StatusCode.INTERNAL,
+    )
+    await context.abort(code, str(error))
+    raise AssertionError("abort does not return")
+
+

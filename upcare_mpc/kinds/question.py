@@ -1,0 +1,64 @@
+"""What a study implies, worked out the same by researcher, platform and every registry.
+
+A function of the study's text and the network's overlap alone.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from upcare_mpc.kinds import Kind, of
+from upcare_mpc.privacy.guarantee import Guarantee, laplace_release
+from upcare_mpc.privacy.laplace import SampledLaplace
+from upcare_mpc.study.layout import Layout, Sensitivity
+from upcare_mpc.study.spec import Study
+
+__all__ = ["Question", "work_out"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A study and what follows from it.
+
+    Attributes:
+        study: With the network's overlap filled in.
+        digest: Digest of the study as it was asked.
+        kind: The statistic.
+        layout: The table's cells and sensitivity.
+        law: Exact law of the noise.
+        guarantee: What the release guarantees, and what every registry is charged.
+    """
+
+    study: Study
+    digest: bytes
+    kind: Kind
+    layout: Layout
+    law: SampledLaplace
+    guarantee: Guarantee
+
+
+def work_out(asked: Study, *, network_overlap: int) -> Question:
+    """Work out what a study implies in a network.
+
+    Raises:
+        StudyError: It cannot be answered: bad options, or an epsilon outside the noise's range.
+    """
+    study = asked.resolved(network_overlap)
+    kind = of(study)
+    layout = kind.layout()
+    law, guarantee = _release(study.epsilon, layout.sensitivity, study.overlap or network_overlap)
+    return Question(
+        study=study,
+        digest=asked.digest,
+        kind=kind,
+        layout=layout,
+        law=law,
+        guarantee=guarantee,
+    )
+
+
+@lru_cache(maxsize=64)
+def _release(
+    epsilon: Fraction, sensitivity: Sensitivity, overlap: int
+) -> tuple[SampledLaplace, Guarantee]:
+    return laplace_release(epsilon, sensitivity, overlap)

@@ -1,0 +1,97 @@
+"""The operator's door: status, approve, refuse, over a Unix socket that only the node's user opens.
+
+File permissions are the authentication: whoever may open the socket may also read the database.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from upcare_mpc._proto.upcare.node.v1 import node_pb2, node_pb2_grpc
+from upcare_mpc.errors import ConfigError, RefusedError
+from upcare_mpc.node.server import Node
+
+__all__ = ["call_operator", "serve_operator"]
+
+SOCKET = "operator.sock"
+_CALL_S = 10.0
+
+
+def _address(state: Path) -> str:
+    path = (state / SOCKET).resolve()
+    if len(str(path)) > 100:
+        raise ConfigError("the path of the party folder is too long for the operator's socket")
+    return f"unix:{path}"
+
+
+async def serve_operator(node: Node) -> Any:
+    """Start serving the operator of ``node``; the caller stops the server."""
+    server = grpc.aio.server()
+    node_pb2_grpc.add_OperatorServicer_to_server(_Operator(node), server)
+    state = node.party.state_folder
+    server.add_insecure_port(_address(state))
+    await server.start()
+    (state / SOCKET).chmod(0o600)
+    return server
+
+
+class _Operator(node_pb2_grpc.OperatorServicer):  # type: ignore[misc]  # generated code has no types
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def Status(self, _request: Any, _context: Any) -> node_pb2.StatusResponse:  # noqa: N802
+        """What the node is doing."""
+        return node_pb2.StatusResponse(
+            registry=self._node.party.name,
+            attending=self._node.attending,
+            snapshot=self._node.snapshot.digest,
+            waiting=[
+                node_pb2.WaitingStudy(
+                    study_digest=digest,
+                    study=request.study,
+                    signing_key=request.signing_key,
+                )
+                for digest, request in self._node.waiting.items()
+            ],
+            running=self._node.running,
+        )
+
+    async def Approve(self, request: Any, context: Any) -> node_pb2.ApproveResponse:  # noqa: N802
+        """Record a yes."""
+        study = await self._find(request.study_digest, context)
+        self._node.books.grant(study)
+        self._node.decided(study)
+        return node_pb2.ApproveResponse(study_digest=study)
+
+    async def Refuse(self, request: Any, context: Any) -> node_pb2.RefuseResponse:  # noqa: N802
+        """Record a no."""
+        study = await self._find(request.study_digest, context)
+        self._node.books.refuse(study, request.reason[:500] or "no reason given")
+        self._node.decided(study)
+        return node_pb2.RefuseResponse(study_digest=study)
+
+    async def _find(self, beginning: bytes, context: Any) -> bytes:
+        matches = [digest for digest in self._node.waiting if digest.startswith(beginning)]
+        if len(beginning) < 4 or len(matches) != 1:
+            await context.abort(
+                grpc.StatusCode.NOT_FOUND, "no study, or more than one, waits under this digest"
+            )
+        return matches[0]
+
+
+def call_operator(state: Path, method: str, request: Any) -> Any:
+    """Call a running node of this machine.
+
+    Raises:
+        RefusedError: The node says no.
+        ConfigError: No node runs on this party folder.
+    """
+    with grpc.insecure_channel(_address(state)) as channel:
+        try:
+            return getattr(node_pb2_grpc.OperatorStub(channel), method)(request, timeout=_CALL_S)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                raise RefusedError(error.details()) from None
+            raise ConfigError("no node is running on this party folder") from None

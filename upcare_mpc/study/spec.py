@@ -1,0 +1,341 @@
+"""The study file: one question, as frozen data with one canonical spelling.
+
+    version = 1
+    title = "Does hormone therapy change survival after breast cancer?"
+    kind = "survival"
+    purpose = "DUO:0000007"
+    registries = ["de-a", "de-b", "fr-a"]
+    overlap = 1                                # optional: how many registries may know a patient
+    [cohort]
+    where = "site = 'C50' and age >= 18"
+    [privacy]
+    epsilon = 1.0
+    mechanism = "laplace"                      # optional
+    [survival]                                 # a table named after the kind: its options
+    ...
+
+A study is written in TOML or in JSON (a text that starts with ``{``); decimals are read exactly.
+``Study.canonical()`` are the bytes that travel, that nodes approve, and whose digest binds
+everything else to this question. Layout of the text, order of the keys and TOML or JSON make no
+difference to them; every word that a person reads or a machine computes with does.
+
+Options belong to the kind (``kinds.of`` checks them). This module knows only their form: whole
+numbers, texts, truth values, lists and tables, and two places for expressions: a text called
+``where``, and the values of a table called ``arms``. Arms keep the order in which they are
+written, because a record belongs to the first arm that it matches.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+from upcare_mpc.errors import StudyError
+from upcare_mpc.study import language
+from upcare_mpc.study.document import (
+    MAX_BYTES,
+    Table,
+    decoded,
+    json_table,
+    kind_of,
+    shown,
+    toml_table,
+)
+from upcare_mpc.study.expression import Expression, canonical
+
+__all__ = ["MAX_BYTES", "Arm", "Option", "Study", "parse"]
+
+MAX_EPSILON: Final = 100
+MAX_DENOMINATOR: Final = 10**30  # of epsilon
+MECHANISMS: Final = ("laplace",)
+MAX_OVERLAP: Final = 64
+MAX_NESTING: Final = 8  # of options
+MAX_NUMBER: Final = 10**9  # among options
+
+_VERSION = 1
+_KIND = r"[a-z][a-z0-9_]{0,30}"
+_TOP = ("version", "title", "kind", "purpose", "registries", "overlap", "cohort", "privacy")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A labelled group of patients: those for whom ``where`` is TRUE, and no earlier arm's is."""
+
+    label: str
+    where: Expression
+
+
+Option: TypeAlias = (
+    bool | int | str | Expression | Arm | tuple["Option", ...] | Mapping[str, "Option"]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """One question to the registries.
+
+    Attributes:
+        title: One line for people; part of what registries approve.
+        kind: Name of the statistic.
+        purpose: GA4GH data-use code.
+        registries: Names of the registries asked, in the order written.
+        overlap: Registries that may know one patient; None until the network's agreement is
+            known (``resolved``).
+        where: The cohort.
+        epsilon: Privacy loss of the whole study for one patient.
+        mechanism: Law of the noise.
+        options: What the kind needs to know.
+    """
+
+    title: str
+    kind: str
+    purpose: str
+    registries: tuple[str, ...]
+    overlap: int | None
+    where: Expression
+    epsilon: Fraction
+    mechanism: str
+    options: Mapping[str, Option]
+
+    def resolved(self, network_overlap: int) -> "Study":
+        """Return the study with the overlap of the network's agreement filled in.
+
+        Raises:
+            StudyError: The study states less overlap than the network has agreed on.
+        """
+        if self.overlap is None:
+            return replace(self, overlap=network_overlap)
+        if self.overlap < network_overlap:
+            raise StudyError(
+                f"overlap: wanted at least {network_overlap}, as agreed in the network, "
+                f"got {self.overlap}"
+            )
+        return self
+
+    def canonical(self) -> bytes:
+        """Return the bytes that stand for this study: versioned, sorted, ASCII JSON."""
+        content = {
+            "upcare_study": _VERSION,
+            "title": self.title,
+            "kind": self.kind,
+            "purpose": self.purpose,
+            "registries": list(self.registries),
+            "overlap": self.overlap,
+            "cohort": {"where": canonical(self.where)},
+            "privacy": {"epsilon": _ratio(self.epsilon), "mechanism": self.mechanism},
+            "options": _plain(self.options),
+        }
+        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the canonical bytes, domain separated."""
+        return hashlib.sha256(b"upcare study v1\0" + self.canonical()).digest()
+
+    @classmethod
+    def from_canonical(cls, received: bytes) -> "Study":
+        """Read canonical bytes, as they arrive from the network.
+
+        Raises:
+            StudyError: The bytes are not exactly what ``canonical()`` would give.
+        """
+        content = json_table(decoded(received, "study"), "study")
+        if content.get("upcare_study") != _VERSION:
+            raise StudyError(f"study: wanted canonical bytes of version {_VERSION}")
+        table = Table(content, "study")
+        table.only(("upcare_study", "options", *_TOP[1:]))
+        privacy = table.table("privacy")
+        written = privacy.text("epsilon")
+        if not re.fullmatch(r"[1-9][0-9]{0,40}/[1-9][0-9]{0,40}", written, re.ASCII):
+            raise StudyError("study: privacy.epsilon: wanted a fraction in canonical form")
+        privacy.content = {**privacy.content, "epsilon": Fraction(written)}
+        study = _study({**content, "privacy": privacy.content}, "study", options_key="options")
+        if study.canonical() != received:
+            raise StudyError("study: wanted canonical bytes, got another spelling of a study")
+        return study
+
+
+def parse(text: str | bytes, *, name: str) -> Study:
+    """Read a study file.
+
+    Args:
+        text: TOML, or JSON if it starts with ``{``.
+        name: What to call it in error texts, for example the file name.
+
+    Raises:
+        StudyError: It is not a study; the text names the key and, in expressions, the column.
+    """
+    document = decoded(text, name)
+    read = json_table if document.lstrip().startswith("{") else toml_table
+    content = read(document, name)
+    table = Table(content, name)
+    if "kind" not in content:
+        table.only(_TOP)
+    kind = table.matching("kind", _KIND, "a lower-case name")
+    if kind not in content or kind in _TOP:
+        raise StudyError(f"{name}: kind: wanted a statistic with its table, got no [{kind}]")
+    table.only((*_TOP, kind))
+    if table.integer("version") != _VERSION:
+        raise StudyError(f"{name}: version: wanted {_VERSION}, got another number")
+    return _study(content, name, options_key=kind)
+
+
+def _study(content: dict[str, Any], name: str, *, options_key: str) -> Study:
+    table = Table(content, name)
+    kind = table.matching("kind", _KIND, "a lower-case name")
+    cohort = table.table("cohort")
+    cohort.only(("where",))
+    privacy = table.table("privacy")
+    privacy.only(("epsilon", "mechanism"))
+    return Study(
+        title=_title(table),
+        kind=kind,
+        purpose=table.matching("purpose", r"DUO:[0-9]{7}", "a code like DUO:0000007"),
+        registries=_registries(table),
+        overlap=_overlap(table),
+        where=language.parse(cohort.text("where"), place=cohort.place("where")),
+        epsilon=_epsilon(privacy),
+        mechanism=_mechanism(privacy),
+        options=_options(table.table(options_key), nesting=0),
+    )
+
+
+def _title(table: Table) -> str:
+    title = table.text("title")
+    if not title.strip() or len(title) > 200 or not title.isprintable():
+        raise StudyError(f"{table.place('title')}: wanted one line of 1 to 200 characters")
+    return title
+
+
+def _registries(table: Table) -> tuple[str, ...]:
+    names = table.get("registries")
+    place = table.place("registries")
+    if not isinstance(names, list) or not names:
+        raise StudyError(f"{place}: wanted a list of one or more names, got {kind_of(names)}")
+    for name in names:
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]{1,30}", name, re.ASCII):
+            raise StudyError(f"{place}: wanted a name like de-a, got {shown(name)}")
+        if names.count(name) > 1:
+            raise StudyError(f"{place}: wanted names that differ, got {name} twice")
+    return tuple(names)
+
+
+def _overlap(table: Table) -> int | None:
+    if table.content.get("overlap") is None:
+        return None
+    overlap = table.integer("overlap")
+    if not 1 <= overlap <= MAX_OVERLAP:
+        place = table.place("overlap")
+        raise StudyError(f"{place}: wanted a whole number from 1 to {MAX_OVERLAP}")
+    return overlap
+
+
+def _epsilon(privacy: Table) -> Fraction:
+    value = privacy.get("epsilon")
+    place = privacy.place("epsilon")
+    if isinstance(value, bool) or not isinstance(value, int | Fraction):
+        raise StudyError(f"{place}: wanted a number, got {kind_of(value)}")
+    if not 0 < value <= MAX_EPSILON:
+        raise StudyError(f"{place}: wanted more than 0 and at most {MAX_EPSILON}")
+    if Fraction(value).denominator > MAX_DENOMINATOR:
+        raise StudyError(f"{place}: wanted at most 30 decimals")
+    return Fraction(value)
+
+
+def _mechanism(privacy: Table) -> str:
+    if "mechanism" not in privacy.content:
+        return MECHANISMS[0]
+    mechanism = privacy.text("mechanism")
+    if mechanism not in MECHANISMS:
+        wanted = " or ".join(MECHANISMS)
+        raise StudyError(f"{privacy.place('mechanism')}: wanted {wanted}, got {shown(mechanism)}")
+    return mechanism
+
+
+# --- options: typed by form, checked by the kind ----------------------------------------------
+
+
+def _options(table: Table, *, nesting: int) -> Mapping[str, Option]:
+    return MappingProxyType(
+        {
+            key: _option(value, key, table.place(key), nesting=nesting + 1)
+            for key, value in table.content.items()
+        }
+    )
+
+
+def _option(value: Any, key: str, place: str, *, nesting: int) -> Option:
+    if nesting > MAX_NESTING:
+        raise StudyError(f"{place}: wanted options nested at most {MAX_NESTING} deep")
+    if key == "arms":
+        return _arms(value, place)
+    if key == "where":
+        if not isinstance(value, str):
+            raise StudyError(f"{place}: wanted a condition in quotes, got {kind_of(value)}")
+        return language.parse(value, place=place)
+    match value:
+        case bool():
+            return value
+        case int():
+            if abs(value) > MAX_NUMBER:
+                raise StudyError(f"{place}: wanted a number of at most {MAX_NUMBER}")
+            return value
+        case str():
+            if len(value) > 200 or not value.isprintable():
+                raise StudyError(f"{place}: wanted one line of at most 200 characters")
+            return value
+        case list():
+            return tuple(
+                _option(item, "", f"{place}[{i}]", nesting=nesting + 1)
+                for i, item in enumerate(value)
+            )
+        case dict():
+            name, _, path = place.partition(": ")
+            return _options(Table(value, name, f"{path}."), nesting=nesting)
+        case _:
+            raise StudyError(
+                f"{place}: wanted a whole number, a text, true or false, a list or a table, "
+                f"got {kind_of(value)}"
+            )
+
+
+def _arms(value: Any, place: str) -> tuple[Arm, ...]:
+    """Read arms: a table in a file, a list of pairs (which keeps its order) in canonical bytes."""
+    pairs = list(value.items()) if isinstance(value, dict) else value
+    if not isinstance(pairs, list) or not pairs:
+        raise StudyError(f'{place}: wanted a table of "label" = "condition"')
+    arms: list[Arm] = []
+    for pair in pairs:
+        match pair:
+            case [str(label), str(where)]:
+                if not label.strip() or len(label) > 80 or not label.isprintable():
+                    raise StudyError(f"{place}: wanted labels of 1 to 80 characters on one line")
+                arms.append(Arm(label, language.parse(where, place=f'{place}."{label}"')))
+            case _:
+                raise StudyError(f'{place}: wanted "label" = "condition"')
+    if len({arm.label for arm in arms}) != len(arms):
+        raise StudyError(f"{place}: wanted labels that differ")
+    return tuple(arms)
+
+
+def _plain(option: Option) -> Any:
+    """Return an option as JSON can hold it."""
+    match option:
+        case bool() | int() | str():
+            return option
+        case Arm(label, where):
+            return [label, canonical(where)]
+        case tuple():
+            return [_plain(item) for item in option]
+        case Mapping():
+            return {key: _plain(value) for key, value in option.items()}
+        case _:
+            return canonical(option)
+
+
+def _ratio(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"
