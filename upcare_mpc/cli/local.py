@@ -32,9 +32,7 @@ __all__ = ["local", "local_data"]
     metavar="NAME=KIND",
     help="Declare treatment records complete: surgery, radio or systemic. Repeatable.",
 )
-@click.option(
-    "--study", "file", type=click.Path(path_type=Path), required=True, help="Study file."
-)
+@click.option("--study", "file", type=click.Path(path_type=Path), required=True, help="Study file.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for result and plots."
 )

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Self
 
 from upcare_mpc.cli.network import admit_party, found_network
 from upcare_mpc.client.platform import PlatformClient
@@ -57,11 +58,13 @@ class LocalNetwork:
     folder: Path = field(default=Path())
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def __enter__(self) -> "LocalNetwork":
+    def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="upcare-"))
         try:
             self._found()
-            self._start("platform", "coordinator", "serve", "--folder", str(self.folder / "platform"))
+            self._start(
+                "platform", "coordinator", "serve", "--folder", str(self.folder / "platform")
+            )
             for name in self.data:
                 self.start_node(name)
         except BaseException:
@@ -119,7 +122,9 @@ class LocalNetwork:
                     if not absent:
                         return
                     if time.monotonic() > deadline:
-                        raise SessionError(f"{', '.join(absent)} did not connect in {START_S:.0f} s")
+                        raise SessionError(
+                            f"{', '.join(absent)} did not connect in {START_S:.0f} s"
+                        )
                 time.sleep(0.1)
 
     # -- making it ------------------------------------------------------------------------------
@@ -131,8 +136,7 @@ class LocalNetwork:
         admit_party(network, "platform", role="platform", out=platform / "identity")
         registries, researchers = (f"127.0.0.1:{port}" for port in _free_ports(2))
         (platform / "platform.toml").write_text(
-            "version = 1\n[listen]\n"
-            f'registries = "{registries}"\nresearchers = "{researchers}"\n',
+            f'version = 1\n[listen]\nregistries = "{registries}"\nresearchers = "{researchers}"\n',
             "utf-8",
         )
         key = new_researcher(
@@ -141,7 +145,9 @@ class LocalNetwork:
         for name, data in self.data.items():
             folder = self.party_folder(name)
             admit_party(network, name, role="registry", out=folder / "identity")
-            (folder / "party.toml").write_text(self._party_file(name, data, registries, key), "utf-8")
+            (folder / "party.toml").write_text(
+                self._party_file(name, data, registries, key), "utf-8"
+            )
 
     def _party_file(self, name: str, data: DataFiles, platform: str, researcher: str) -> str:
         kinds = ", ".join(f'"{kind}"' for kind in KINDS)

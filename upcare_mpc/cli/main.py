@@ -24,6 +24,7 @@ COMMANDS = {  # loaded when asked for: a node need not load what only plots need
     "researcher": "upcare_mpc.cli.researcher:researcher",
     "study": "upcare_mpc.cli.study:study",
     "local": "upcare_mpc.cli.local:local",
+    "demo": "upcare_mpc.cli.demo:demo",
     "bench": "upcare_mpc.cli.bench:bench",
 }
 

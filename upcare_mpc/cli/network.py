@@ -82,9 +82,7 @@ def found_network(folder: Path, *, name: str, overlap: int, committee: int) -> N
     )
 
 
-def admit_party(
-    folder: Path, name: str, *, role: Role, out: Path, days: int = 397
-) -> None:
+def admit_party(folder: Path, name: str, *, role: Role, out: Path, days: int = 397) -> None:
     """Make an identity folder for one party.
 
     Raises:

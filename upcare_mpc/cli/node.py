@@ -48,7 +48,9 @@ def serve(folder: Path, with_parent: bool) -> None:
     party = load_party(folder)
     identity = Identity.load(party.identity_folder, now=datetime.datetime.now(datetime.UTC))
     if (identity.party.name, identity.party.role) != (party.name, "registry"):
-        raise ConfigError(f"party.toml is of {party.name}, the certificate of {identity.party.host}")
+        raise ConfigError(
+            f"party.toml is of {party.name}, the certificate of {identity.party.host}"
+        )
     agreement = load_agreement(party.identity_folder)
     party.state_folder.mkdir(parents=True, exist_ok=True)
     snapshot = load_snapshot(party.data, party.state_folder)

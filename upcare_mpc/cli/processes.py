@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -35,6 +36,6 @@ def run_until_stopped(work: Coroutine[Any, Any, None], *, with_parent: bool) -> 
 
 
 def _stop_at_end_of_input(task: "asyncio.Future[None]") -> None:
-    if not sys.stdin.buffer.raw.read(1024):  # type: ignore[attr-defined]  # raw of a buffered reader
+    if not os.read(sys.stdin.fileno(), 1024):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         task.cancel()

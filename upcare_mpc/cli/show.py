@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +16,7 @@ from upcare_mpc.kinds.question import Question
 __all__ = ["as_json", "print_event", "print_preview", "print_result", "save"]
 
 MAX_ROWS = 60
-talk = Console(stderr=True, highlight=False)
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
 out = Console(highlight=False)
 
 
@@ -35,22 +36,19 @@ def print_preview(question: Question, other: Question | None, answers: list[Answ
             f"95 % of cells within {guarantee.error95} patients of the truth"
         )
     for answer in answers:
-        left = "" if answer.epsilon_left is None else f", epsilon {float(answer.epsilon_left):g} left"
+        left = (
+            "" if answer.epsilon_left is None else f", epsilon {float(answer.epsilon_left):g} left"
+        )
         reason = f": {answer.reason}" if answer.reason else ""
         talk.print(f"  {answer.registry}: {answer.verdict}{reason}{left}")
 
 
 def print_result(opened: OpenedResult) -> None:
     """The table, the statistics, and the privacy label."""
-    rows = opened.result.rows
-    table = Table(title=opened.question.study.title, title_justify="left")
-    for column in rows.columns:
-        table.add_column(str(column), justify="right" if column != "arm" else "left")
-    for record in opened.result.records()[:MAX_ROWS]:
-        table.add_row(*(_cell(value) for value in record.values()))
-    out.print(table)
-    if len(rows) > MAX_ROWS:
-        out.print(f"... and {len(rows) - MAX_ROWS} rows more; --json or --out gives all")
+    out.print(_result_table(opened))
+    hidden = len(opened.result.rows) - MAX_ROWS
+    if hidden > 0:
+        out.print(f"... and {hidden} rows more; --json or --out gives all")
     for name, values in opened.result.statistics.items():
         out.print(f"{name}: " + ", ".join(f"{k} {_cell(v)}" for k, v in values.items()))
     for note in opened.result.notes:
@@ -58,9 +56,44 @@ def print_result(opened: OpenedResult) -> None:
     _print_label(opened)
 
 
+def _result_table(opened: OpenedResult) -> Table:
+    """The rows, with each pair of bounds in one column so that a table fits a terminal."""
+    table = Table(
+        title=opened.question.study.title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    records = opened.result.records()[:MAX_ROWS]
+    merged = [_merge_bounds(record) for record in records]
+    for name in merged[0] if merged else ():
+        text = any(isinstance(record.get(name), str) for record in records)
+        table.add_column(name, justify="left" if text else "right", no_wrap=True)
+    for record in merged:
+        table.add_row(*record.values())
+    return table
+
+
+def _merge_bounds(record: dict[str, Any]) -> dict[str, str]:
+    """``x_low, x_high`` to ``x 95 %``, and ``start_days, end_days`` to ``days``."""
+    merged: dict[str, str] = {}
+    for name, value in record.items():
+        if name.endswith("_low"):
+            other = record[name.removesuffix("_low") + "_high"]
+            merged[f"{name.removesuffix('_low')} 95 %"] = f"{_cell(value)}-{_cell(other)}"
+        elif name == "start_days":
+            merged["days"] = f"{value}-{record['end_days']}"
+        elif not name.endswith("_high") and name != "end_days":
+            merged[name] = _cell(value)
+    return merged
+
+
 def _print_label(opened: OpenedResult) -> None:
     guarantee, label = opened.question.guarantee, opened.label()
-    table = Table(title="Privacy label", title_justify="left", show_header=False)
+    table = Table(
+        title="Privacy label", title_justify="left", show_header=False, box=box.SIMPLE_HEAD
+    )
     checked = "checked against each other" if opened.opened.checked else "NOT checkable"
     rows = (
         ("mechanism", f"{guarantee.mechanism}, drawn jointly inside the computation"),
@@ -127,7 +160,9 @@ def save(opened: OpenedResult, folder: Path, *, seconds: dict[str, float]) -> li
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.1f}" if abs(value) > 1.5 else f"{value:.3f}"
+    return str(value)
 
 
 def _spent(spent: object) -> str:

@@ -63,9 +63,7 @@ def preview(file: Path, folder: Path, as_json: bool) -> None:
                 "name": answer.registry,
                 "verdict": answer.verdict,
                 "reason": answer.reason,
-                "epsilon_left": None
-                if answer.epsilon_left is None
-                else float(answer.epsilon_left),
+                "epsilon_left": None if answer.epsilon_left is None else float(answer.epsilon_left),
             }
             for answer in answers
         ],

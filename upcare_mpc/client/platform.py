@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 import grpc
 
@@ -71,7 +71,7 @@ class PlatformClient:
         )
         self._stub = coordinator_pb2_grpc.ResearchStub(self._channel)
 
-    def __enter__(self) -> "PlatformClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -124,9 +124,7 @@ class PlatformClient:
             for event in self._stub.Watch(
                 coordinator_pb2.WatchRequest(authorization=authorization)
             ):
-                yield Event(
-                    phase=event.phase, text=event.text, time=event.time, last=event.last
-                )
+                yield Event(phase=event.phase, text=event.text, time=event.time, last=event.last)
 
     def result(self, study: Study) -> OpenedResult:
         """Fetch, check and open the result of a finished study.

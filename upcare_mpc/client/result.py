@@ -179,9 +179,7 @@ def _charges(
     for part in parts:
         if part.HasField("spent") and part.spent.session_digest == descriptor.digest:
             place = descriptor.place(part.spent.registry)
-            verify_signature(
-                certificates[place], spent_statement(part.spent), part.spent.signature
-            )
+            verify_signature(certificates[place], spent_statement(part.spent), part.spent.signature)
             spent[part.spent.registry] = Fraction(part.spent.epsilon)
     return tuple(
         Charged(

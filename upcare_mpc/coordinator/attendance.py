@@ -85,7 +85,7 @@ class Attendance:
                 return coordinator_pb2.Quote(
                     registry=name,
                     verdict=coordinator_pb2.Quote.VERDICT_ABSENT,
-                    reason=f"{name} is not connected to the platform",
+                    reason="is not connected to the platform",
                 )
             answer.quote.registry = name  # the certificate says who speaks
             return answer.quote

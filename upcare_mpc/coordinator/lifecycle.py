@@ -4,9 +4,9 @@
         │           │          └─────> failed
         └───────────┴──> refused
 
-``waiting`` is for operators; it ends when all have decided. ``done``, ``refused`` and ``failed`` are
-final for one attempt; asking again after ``refused`` or ``failed`` is a new attempt, after ``done``
-the stored answer. Pure: no clock, no storage.
+``waiting`` is for operators; it ends when all have decided. ``done``, ``refused`` and ``failed``
+are final for one attempt; asking again after ``refused`` or ``failed`` is a new attempt, after
+``done`` the stored answer. Pure: no clock, no storage.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from upcare_mpc.errors import RefusedError
 
-__all__ = ["SOURCES", "Seat", "State", "choose_roster"]
+__all__ = ["SOURCES", "Seat", "State", "choose_roster", "in_words"]
 
 
 class State(StrEnum):
@@ -66,3 +66,11 @@ def choose_roster(seats: Sequence[Seat], committee: int) -> list[str]:
         )
     computing = willing[:committee]
     return computing + [name for name, _ in seats if name not in computing]
+
+
+def in_words(reasons: Sequence[tuple[str, str]]) -> str:
+    """Join (registry, reason) pairs to one line; registries with the same reason share it."""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in reasons:
+        grouped.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in grouped.items())

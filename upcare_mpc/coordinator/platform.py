@@ -14,7 +14,7 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
 from upcare_mpc.coordinator.attendance import Attendance
-from upcare_mpc.coordinator.lifecycle import SOURCES, State
+from upcare_mpc.coordinator.lifecycle import SOURCES, State, in_words
 from upcare_mpc.coordinator.run import Quotes, Run, compose
 from upcare_mpc.errors import ProtocolError, RefusedError, StudyError, UpcareError
 from upcare_mpc.kinds.question import Question, work_out
@@ -43,7 +43,7 @@ class Platform:
         self._studies = studies
         self._runs: dict[bytes, Run] = {}  # by session digest, while the session runs
         self._floor = asyncio.Lock()
-        self._news = asyncio.Condition()
+        self._news = asyncio.Event()
         self._decisions = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         for row in studies.all():
@@ -55,9 +55,7 @@ class Platform:
     async def preview(self, request: study_pb2.StudyRequest) -> Quotes:
         """What every named registry would say; changes nothing."""
         question = self._question(request)
-        return await self.attendance.quotes(
-            request, question.study.registries, submitted=False
-        )
+        return await self.attendance.quotes(request, question.study.registries, submitted=False)
 
     async def submit(self, request: study_pb2.StudyRequest) -> tuple[bytes, bool]:
         """Start a study, attach to it while it runs, or find its stored answer.
@@ -80,8 +78,8 @@ class Platform:
             if not State(row.state).final:
                 return question.digest, True
             if row.state == State.DONE and await self._still_answers(row, question, request):
-                await self._note(key, "stored", "answered before: the stored result, at no cost")
-                await self._note(key, "done", "the result is ready")
+                self._note(key, "stored", "answered before: the stored result, at no cost")
+                self._note(key, "done", "the result is ready")
                 return question.digest, True
             self._studies.renew(
                 key,
@@ -90,7 +88,7 @@ class Platform:
                 time=_now(),
             )
         asked = ", ".join(question.study.registries)
-        await self._note(key, "submitted", f"submitted to {asked}")
+        self._note(key, "submitted", f"submitted to {asked}")
         self._spawn(self._answer(key, question, request))
         return question.digest, False
 
@@ -109,11 +107,7 @@ class Platform:
                 yield event, last
                 if last:
                     return
-            async with self._news:
-                try:
-                    await asyncio.wait_for(self._news.wait(), 5.0)
-                except TimeoutError:
-                    continue
+            await self._news.wait()
 
     def result(
         self, authorization: study_pb2.Authorization
@@ -156,17 +150,17 @@ class Platform:
         try:
             quotes = await self._all_willing(key, question, request)
             if self._floor.locked():
-                await self._note(key, "waiting", "another study is running; this one is next")
+                self._note(key, "waiting", "another study is running; this one is next")
             async with self._floor:
                 await self._run(key, question, request, quotes)
             self._end(key, State.DONE, None)
-            await self._note(key, "done", "the result is ready")
+            self._note(key, "done", "the result is ready")
         except RefusedError as error:
             self._end(key, State.REFUSED, str(error))
-            await self._note(key, "refused", str(error))
+            self._note(key, "refused", str(error))
         except UpcareError as error:
             self._end(key, State.FAILED, str(error))
-            await self._note(key, "failed", str(error))
+            self._note(key, "failed", str(error))
 
     async def _all_willing(
         self, key: bytes, question: Question, request: study_pb2.StudyRequest
@@ -178,21 +172,19 @@ class Platform:
             names = question.study.registries
             quotes = await self.attendance.quotes(request, names, submitted=True)
             refusals = [
-                q.reason
+                (q.registry, q.reason)
                 for q in quotes
                 if q.verdict not in {Verdict.VERDICT_YES, Verdict.VERDICT_PENDING}
             ]
             if refusals:
-                raise RefusedError("; ".join(refusals))
+                raise RefusedError(in_words(refusals))
             pending = [q.registry for q in quotes if q.verdict == Verdict.VERDICT_PENDING]
             if not pending:
                 return quotes
-            self._studies.move(
-                key, State.WAITING, sources=SOURCES[State.WAITING], time=_now()
-            )
+            self._studies.move(key, State.WAITING, sources=SOURCES[State.WAITING], time=_now())
             text = f"waits for the operators of {', '.join(pending)}"
             if text != told:
-                await self._note(key, "waiting", text)
+                self._note(key, "waiting", text)
                 told = text
             left = request.not_after - time.time()
             if left <= 0:
@@ -230,7 +222,7 @@ class Platform:
         self._studies.move(key, State.RUNNING, sources=SOURCES[State.RUNNING], time=_now())
 
         def note(phase: str, text: str) -> None:
-            self._spawn(self._note(key, phase, text))
+            self._note(key, phase, text)
 
         run = Run(
             descriptor=descriptor,
@@ -255,9 +247,7 @@ class Platform:
         papers = self._studies.papers(row.session, "descriptor")
         descriptor = Descriptor.from_canonical(papers[""])
         snapshots = {member.name: member.snapshot for member in descriptor.roster}
-        quotes = await self.attendance.quotes(
-            request, question.study.registries, submitted=False
-        )
+        quotes = await self.attendance.quotes(request, question.study.registries, submitted=False)
         return all(
             quote.snapshot == snapshots[quote.registry]
             for quote in quotes
@@ -283,9 +273,7 @@ class Platform:
         except ProtocolError:
             return  # a registry contradicts itself; what came first stands
 
-    def _hear_late(
-        self, name: str, session: bytes, message: coordinator_pb2.AttendRequest
-    ) -> None:
+    def _hear_late(self, name: str, session: bytes, message: coordinator_pb2.AttendRequest) -> None:
         """Take a word or an output that comes after its session has ended."""
         run = self._ended_run(session)
         if run is not None and name in run.names:
@@ -323,10 +311,13 @@ class Platform:
                 continue
             if row.state == State.FAILED:
                 run.release()
-            elif row.state == State.DONE and name in run.names[: run.descriptor.parties]:
-                if name not in self._studies.papers(row.session, "output"):
-                    recall = coordinator_pb2.Recall(session_digest=row.session)
-                    self.attendance.tell([name], recall=recall)
+            elif (
+                row.state == State.DONE
+                and name in run.names[: run.descriptor.parties]
+                and name not in self._studies.papers(row.session, "output")
+            ):
+                recall = coordinator_pb2.Recall(session_digest=row.session)
+                self.attendance.tell([name], recall=recall)
         self._decisions.set()
 
     def _left(self, name: str) -> None:
@@ -351,10 +342,10 @@ class Platform:
     def _end(self, key: bytes, state: State, error: str | None) -> None:
         self._studies.move(key, state, sources=SOURCES[state], time=_now(), error=error)
 
-    async def _note(self, key: bytes, phase: str, text: str) -> None:
+    def _note(self, key: bytes, phase: str, text: str) -> None:
         self._studies.add_event(key, kind=phase, text=text[:1000], time=_now())
-        async with self._news:
-            self._news.notify_all()
+        self._news.set()  # wakes everyone who waits now; the next news is another event
+        self._news = asyncio.Event()
 
     def _spawn(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]  # any coroutine

@@ -13,7 +13,7 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
 from upcare_mpc.coordinator.attendance import Attendance
-from upcare_mpc.coordinator.lifecycle import choose_roster
+from upcare_mpc.coordinator.lifecycle import choose_roster, in_words
 from upcare_mpc.errors import RefusedError, SessionError
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.mpc.programs.contract import PROGRAM
@@ -113,17 +113,18 @@ class Run:
             descriptor=self.descriptor.canonical(), request=request, certificates=self.certificates
         )
         answers = await self.attendance.approvals(proposal, self.names)
-        approvals, refusals = [], []
+        approvals: list[study_pb2.Approval] = []
+        refusals: list[tuple[str, str]] = []
         for name, answer in answers:
             if answer is not None and answer.HasField("approval"):
                 approvals.append(answer.approval)
             elif answer is not None and answer.HasField("failure"):
-                refusals.append(answer.failure.text)
+                refusals.append((name, answer.failure.text))
             else:
-                refusals.append(f"{name} did not answer")
+                refusals.append((name, "did not answer"))
         if refusals:
-            self._abort(refusals[0])
-            raise RefusedError("; ".join(refusals))
+            self._abort(in_words(refusals))
+            raise RefusedError(in_words(refusals))
         self.note("approvals", f"{len(approvals)} of {len(self.names)} registries have approved")
         return approvals
 
@@ -135,9 +136,7 @@ class Run:
         """
         self.attendance.tell(
             self.names,
-            start=coordinator_pb2.Start(
-                session_digest=self.descriptor.digest, approvals=approvals
-            ),
+            start=coordinator_pb2.Start(session_digest=self.descriptor.digest, approvals=approvals),
         )
         parties, threshold = self.descriptor.parties, self.descriptor.threshold
         await self._until(lambda: len(self.outputs) == parties or bool(self.failures), SESSION_S)
@@ -211,7 +210,7 @@ class Run:
 
     def _hear_failure(self, name: str, failure: coordinator_pb2.Failure) -> None:
         if failure.text:
-            self.failures.append(failure.text)
+            self.failures.append(f"{name}: {failure.text}")
         if failure.HasField("no_output"):
             self.words[name] = failure.no_output
             self.store("no-output", name, failure.no_output.SerializeToString(deterministic=True))

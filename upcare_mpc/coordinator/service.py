@@ -123,7 +123,7 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):  # type: ignore[misc]  #
             yield part
 
 
-STATUS = {
+STATUS: dict[type[UpcareError], Any] = {
     StudyError: grpc.StatusCode.INVALID_ARGUMENT,
     ProtocolError: grpc.StatusCode.UNAUTHENTICATED,
     RefusedError: grpc.StatusCode.FAILED_PRECONDITION,
@@ -138,5 +138,3 @@ async def _abort(context: Any, error: UpcareError) -> NoReturn:
     )
     await context.abort(code, str(error))
     raise AssertionError("abort does not return")
-
-

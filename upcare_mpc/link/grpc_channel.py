@@ -382,5 +382,7 @@ def _link_error(name: str, error: grpc.aio.AioRpcError) -> UpcareError:
     if error.code() == grpc.StatusCode.UNAUTHENTICATED:
         return LinkError(f"{name} does not know this registry as a peer of the session")
     if "handshake" in detail.lower() or "certificate" in detail.lower() or "ssl" in detail.lower():
-        return LinkError(f"no trusted connection to {name}: its certificate or ours is not accepted")
+        return LinkError(
+            f"no trusted connection to {name}: its certificate or ours is not accepted"
+        )
     return LinkError(f"the link to {name} is lost")

@@ -67,9 +67,7 @@ def authorization_statement(authorization: study_pb2.Authorization) -> bytes:
     )
 
 
-def check_authorization(
-    authorization: study_pb2.Authorization, method: str, *, now: float
-) -> None:
+def check_authorization(authorization: study_pb2.Authorization, method: str, *, now: float) -> None:
     """Check that the holder of the key asks for this method, and asks now."""
     _check_signature(
         authorization.signing_key, authorization_statement(authorization), authorization.signature

@@ -79,7 +79,8 @@ def product_terms(parties: int, threshold: int) -> tuple[tuple[tuple[Subset, Sub
     terms: list[list[tuple[Subset, Subset]]] = [[] for _ in range(parties)]
     every = subsets(parties, threshold)
     pairs = sorted(
-        ((s, t) for s in every for t in every), key=lambda pair: (len({*pair[0]} & {*pair[1]}), pair)
+        ((s, t) for s in every for t in every),
+        key=lambda pair: (len({*pair[0]} & {*pair[1]}), pair),
     )
     for s, t in pairs:
         owner = min({*s} & {*t}, key=lambda party: (len(terms[party]), party))

@@ -276,4 +276,3 @@ class EngineLane:
     async def drain(self) -> None:
         """Wait until the peers have room for more."""
         await self._channel.drain()
-

@@ -84,7 +84,8 @@ def multiply(values: Words, factor: int) -> Words:
 
 def encode(integers: npt.NDArray[np.int64]) -> Words:
     """Encode signed integers with ``|v| < 2^60`` as field elements."""
-    if integers.size and int(np.abs(integers).max()) >= 1 << 60:
+    # not by abs: the smallest int64 has no magnitude in int64
+    if integers.size and not -(1 << 60) < int(integers.min()) <= int(integers.max()) < 1 << 60:
         raise ProtocolError("integers must be below 2^60 in magnitude to be shared")
     return np.where(integers < 0, integers + PRIME, integers).astype(np.uint64)
 

@@ -23,9 +23,7 @@ class Standing(Enum):
     REFUSED = "refused"
 
 
-def standing(
-    entries: Iterable[Entry], *, study: bytes, snapshot: bytes
-) -> tuple[Standing, str]:
+def standing(entries: Iterable[Entry], *, study: bytes, snapshot: bytes) -> tuple[Standing, str]:
     """Give the operator's standing word on a study and snapshot, with her reason for a no."""
     result, reason = Standing.NONE, ""
     for entry in entries:
@@ -46,9 +44,7 @@ def standing(
 
 def grant(*, study: bytes, snapshot: bytes) -> Event:
     """The operator's yes."""
-    return Event(
-        kind="approval.grant", body={"study": study.hex(), "snapshot": snapshot.hex()}
-    )
+    return Event(kind="approval.grant", body={"study": study.hex(), "snapshot": snapshot.hex()})
 
 
 def refuse(*, study: bytes, snapshot: bytes, reason: str) -> Event:

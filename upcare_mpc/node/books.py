@@ -7,11 +7,11 @@ marked, the sealed output is stored before it is sent.
 import datetime
 from collections.abc import Callable
 
+from upcare_mpc.config import Policy
 from upcare_mpc.errors import SessionError
 from upcare_mpc.journal import Entry, Event
-from upcare_mpc.node import approval
-from upcare_mpc.config import Policy
 from upcare_mpc.kinds.question import Question
+from upcare_mpc.node import approval
 from upcare_mpc.node.question import charge
 from upcare_mpc.privacy.ledger import Key, Ledger, State
 from upcare_mpc.storage.database import Database
@@ -40,9 +40,7 @@ class Books:
 
     def standing(self, study: bytes) -> tuple[approval.Standing, str]:
         """The operator's word on a study, on the snapshot in force."""
-        return approval.standing(
-            self._journal.entries(), study=study, snapshot=self._snapshot
-        )
+        return approval.standing(self._journal.entries(), study=study, snapshot=self._snapshot)
 
     def grant(self, study: bytes) -> None:
         """Record the operator's yes."""
@@ -50,9 +48,7 @@ class Books:
 
     def refuse(self, study: bytes, reason: str) -> None:
         """Record the operator's no."""
-        self._record(
-            lambda _: approval.refuse(study=study, snapshot=self._snapshot, reason=reason)
-        )
+        self._record(lambda _: approval.refuse(study=study, snapshot=self._snapshot, reason=reason))
 
     def agree(self, question: Question, session: bytes) -> None:
         """Agree to one session: use up the approval, reserve the charge.

@@ -122,4 +122,3 @@ class WorkerProcess:
         if self.alive:
             self._process.kill()
         await self._process.wait()
-

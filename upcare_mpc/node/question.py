@@ -42,22 +42,20 @@ def check_policy(question: Question, request: Request, policy: Policy, *, regist
     """Hold a question against the policy: whatever is not listed is refused.
 
     Raises:
-        RefusedError: One sentence that says which line of the policy it is.
+        RefusedError: Which line of the policy it is; reads on after the registry's name.
     """
     study = question.study
     if registry not in study.registries:
-        raise RefusedError(f"{registry} is not asked by this study")
+        raise RefusedError("is not asked by this study")
     if request.signing_key not in policy.researchers.values():
-        raise RefusedError(f"{registry} does not know this researcher's key")
+        raise RefusedError("does not know this researcher's key")
     if study.purpose not in policy.purposes:
         accepted = ", ".join(sorted(policy.purposes)) or "none"
-        raise RefusedError(
-            f"{registry} does not accept purpose {study.purpose} (accepted: {accepted})"
-        )
+        raise RefusedError(f"does not accept purpose {study.purpose} (accepted: {accepted})")
     if study.kind not in policy.kinds:
-        raise RefusedError(f"{registry} does not accept studies of kind {study.kind}")
+        raise RefusedError(f"does not accept studies of kind {study.kind}")
     if question.guarantee.epsilon > policy.epsilon_per_study:
         raise RefusedError(
-            f"{registry} accepts at most epsilon {float(policy.epsilon_per_study):g} a study, "
+            f"accepts at most epsilon {float(policy.epsilon_per_study):g} a study, "
             f"{float(question.guarantee.epsilon):g} asked"
         )

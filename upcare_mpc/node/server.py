@@ -16,13 +16,13 @@ import grpc.aio
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
+from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.errors import ProtocolError, RefusedError, UpcareError
 from upcare_mpc.link.certificates import Identity, host_of, verify_signature
 from upcare_mpc.link.roster import check_roster
 from upcare_mpc.link.statements import no_output_statement
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.books import Books
-from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.node.question import charge, check_policy, read_question
 from upcare_mpc.node.session import NodeSession, no_output
@@ -90,8 +90,8 @@ class Node:
                 self.attending = False
                 await asyncio.sleep(1.0)
         finally:
-            for session in self._sessions.values():
-                await session.worker.end()
+            for running in self._sessions.values():
+                await running.worker.end()
             if self._spare is not None:
                 worker = await self._spare
                 await worker.end()
@@ -190,10 +190,10 @@ class Node:
     ) -> None:
         standing, reason = self.books.standing(study)
         if standing is Standing.REFUSED:
-            raise RefusedError(f"the operator of {self.party.name} refuses: {reason}")
+            raise RefusedError(f"its operator refuses: {reason}")
         if standing is Standing.NONE:
             quote.verdict = coordinator_pb2.Quote.VERDICT_PENDING
-            quote.reason = f"waits for the operator of {self.party.name}"
+            quote.reason = "waits for its operator"
             if offer.submitted:
                 self.waiting[study] = offer.request
                 short = study.hex()[:12]
@@ -203,7 +203,7 @@ class Node:
         """Agree to a session and send the signed approval, or say why not."""
         try:
             if self.running >= MAX_SESSIONS:
-                raise RefusedError(f"{self.party.name} is busy with {self.running} sessions")
+                raise RefusedError(f"is busy with {self.running} sessions")
             question = read_question(proposal.request, self._agreement, now=time.time())
             check_policy(question, proposal.request, self.party.policy, registry=self.party.name)
             session, approval = await NodeSession.approve(
@@ -244,9 +244,7 @@ class Node:
         Works after a restart too: everything to check the words by comes with them.
         """
         descriptor = Descriptor.from_canonical(releases.descriptor)
-        certificates = check_roster(
-            descriptor, list(releases.certificates), self.identity.network
-        )
+        certificates = check_roster(descriptor, list(releases.certificates), self.identity.network)
         signers = set()
         for word in releases.words:
             place = descriptor.place(word.registry)

@@ -11,20 +11,21 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography import x509
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
+from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.errors import ProtocolError, SessionError, UpcareError
+from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.certificates import Identity, verify_signature
 from upcare_mpc.link.roster import check_roster
 from upcare_mpc.link.statements import approval_statement, no_output_statement, spent_statement
 from upcare_mpc.mpc.programs.contract import check_descriptor
 from upcare_mpc.node.books import Books
-from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.node.process import WorkerProcess
-from upcare_mpc.kinds.question import Question
 from upcare_mpc.node.question import charge
 from upcare_mpc.node.snapshot import Snapshot
 from upcare_mpc.study.descriptor import Descriptor
@@ -225,7 +226,7 @@ class NodeSession:
         await self.worker.end()
         self._say(failure=failure(self, code, text))
 
-    def _say(self, **message: object) -> None:
+    def _say(self, **message: Any) -> None:
         self.say(coordinator_pb2.AttendRequest(**message))
 
 
@@ -245,5 +246,3 @@ def no_output(identity: Identity, session: bytes) -> study_pb2.NoOutput:
         registry=name,
         signature=identity.sign(no_output_statement(session, name)),
     )
-
-

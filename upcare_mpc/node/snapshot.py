@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import DataError
 from upcare_mpc.ingest.delivery import Delivery, Source, read
 from upcare_mpc.kinds import Kind
-from upcare_mpc.config import DataFiles
 from upcare_mpc.study.rows import tabulate
 
-__all__ = ["Snapshot", "load_snapshot"]
+__all__ = ["Snapshot", "load_snapshot", "read_delivery"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +48,21 @@ def load_snapshot(data: DataFiles, state: Path) -> Snapshot:
     Raises:
         DataError: A file is missing or not readable as a whole; the text names it.
     """
+    delivery = read_delivery(data)
+    digest = hmac.digest(_secret(state), b"upcare/v1/snapshot|" + delivery.digest, "sha256")
+    return Snapshot(delivery=delivery, digest=digest)
+
+
+def read_delivery(data: DataFiles) -> Delivery:
+    """Read a registry's files, without naming them to anyone.
+
+    Raises:
+        DataError: As ``load_snapshot``.
+    """
     for path in data.files:
         if not path.is_file():
             raise DataError(f"{path.name}: no such data file")
-    sources = [_source(path) for path in data.files]
-    delivery = read(sources, complete=data.complete)
-    digest = hmac.digest(_secret(state), b"upcare/v1/snapshot|" + delivery.digest, "sha256")
-    return Snapshot(delivery=delivery, digest=digest)
+    return read([_source(path) for path in data.files], complete=data.complete)
 
 
 def _secret(state: Path) -> bytes:

@@ -85,16 +85,10 @@ _CATALOGUE = (
         type=Pattern(r"C[0-9]{2}\.[0-9]", "C50.9"),
         meaning="ICD-O-3 topography.",
     ),
-    Variable(
-        name="morphology", type=Pattern(r"[0-9]{4}", "8500"), meaning="ICD-O-3 morphology."
-    ),
+    Variable(name="morphology", type=Pattern(r"[0-9]{4}", "8500"), meaning="ICD-O-3 morphology."),
     Variable(name="behaviour", type=Code(("0", "1", "2", "3")), meaning="ICD-O-3 behaviour."),
-    Variable(
-        name="sex", type=Code(("female", "male", "other")), meaning="Sex as registered."
-    ),
-    Variable(
-        name="age", type=Number(0, 120, "years"), meaning="Completed years at diagnosis."
-    ),
+    Variable(name="sex", type=Code(("female", "male", "other")), meaning="Sex as registered."),
+    Variable(name="age", type=Number(0, 120, "years"), meaning="Completed years at diagnosis."),
     Variable(
         name="diagnosis_year",
         type=Number(1900, 2100, "years"),
@@ -136,9 +130,7 @@ _CATALOGUE = (
     Variable(name="tx_targeted", type=_YES_NO, meaning="Targeted therapy within 12 months."),
     Variable(name="tx_immuno", type=_YES_NO, meaning="Immunotherapy within 12 months."),
     Variable(name="tx_hormone", type=_YES_NO, meaning="Hormone therapy within 12 months."),
-    Variable(
-        name="tx_transplant", type=_YES_NO, meaning="Stem-cell transplant within 12 months."
-    ),
+    Variable(name="tx_transplant", type=_YES_NO, meaning="Stem-cell transplant within 12 months."),
     Variable(
         name="vital_status",
         type=Code(("alive", "dead")),

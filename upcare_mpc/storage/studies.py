@@ -201,9 +201,7 @@ class Studies:
             stored = connection.execute(select(PAPERS.c.content).where(*key)).scalar_one_or_none()
             if stored is None:
                 connection.execute(
-                    PAPERS.insert().values(
-                        session=session, kind=kind, party=party, content=content
-                    )
+                    PAPERS.insert().values(session=session, kind=kind, party=party, content=content)
                 )
             elif stored != content:
                 raise ProtocolError(

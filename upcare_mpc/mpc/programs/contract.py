@@ -1,7 +1,8 @@
 """What all parties of a session must share, and the checks that they do.
 
-The program digest is compared in Hello. covers wire behaviour, parameters and the law of the noise, not source text: a change
-that cannot be seen on the wire needs no new version, one that can steps ``PROGRAM``.
+The program digest is compared in Hello. It covers wire behaviour, parameters and the law of the
+noise, not source text: a change that cannot be seen on the wire needs no new version, one that
+can steps ``PROGRAM``.
 """
 
 import hashlib

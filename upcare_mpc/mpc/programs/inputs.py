@@ -70,9 +70,7 @@ def deal_input(
 
     Secret: ``vector``, every payload. Public to the computing parties: the hashes.
     """
-    shares = field.share(
-        field.encode(vector), parties=parties, threshold=threshold, random=random
-    )
+    shares = field.share(field.encode(vector), parties=parties, threshold=threshold, random=random)
     payloads = tuple(os.urandom(_SALT) + field.to_bytes(share) for share in shares)
     return DealtInput(
         payloads=payloads,

@@ -15,7 +15,8 @@ Adversary: up to t honest-but-curious computing parties, any number of contribut
 
 import asyncio
 import time
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 import numpy as np
 
@@ -139,4 +140,3 @@ def announce_ready(channel: Channel, registries: int) -> None:
     for peer in range(registries):
         if peer != channel.index:
             channel.send(peer, READY, b"")
-

@@ -1,0 +1,151 @@
+"""`upcare demo`: five registries, one question, and the budget at work, on public data.
+
+Everything but the last block is what a real network would show. The last block compares with the
+truth, which is known here only because these data are public.
+"""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import click
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from upcare_mpc.cli import show
+from upcare_mpc.cli.local import local_data
+from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.study import follow, preview_lines, read_study
+from upcare_mpc.client.platform import PlatformClient
+from upcare_mpc.client.result import OpenedResult
+from upcare_mpc.config import DataFiles
+from upcare_mpc.errors import SessionError, UpcareError
+from upcare_mpc.kinds import NoiseLaw
+from upcare_mpc.kinds.noise_utility import compare
+from upcare_mpc.kinds.survival import Survival
+from upcare_mpc.node.snapshot import read_delivery
+from upcare_mpc.study.rows import tabulate
+from upcare_mpc.study.spec import Study
+
+__all__ = ["demo"]
+
+REPEATS = 200
+
+
+@click.command()
+@click.option(
+    "--parties",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default="parties",
+    show_default=True,
+    help="Folder of party folders, with study.toml.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="demo-output",
+    show_default=True,
+    help="Folder for the result and the plots.",
+)
+def demo(parties: Path, out: Path) -> None:
+    """Start five registries here, ask one question, and watch the budget at work.
+
+    Example: upcare demo --parties parties --out demo-output
+    """
+    asked = read_study(parties / "study.toml")
+    data = local_data(tuple(f"{name}={parties / name}" for name in asked.registries), ())
+    cap = asked.epsilon * Fraction(3, 2)
+    policy = LocalPolicy(purposes=[asked.purpose], epsilon=cap)
+    show.talk.rule("Act one: five registries, one question")
+    network = LocalNetwork(data=data, overlap=asked.overlap or 2, policy=policy)
+    with network:
+        network.wait_until_attending(asked)
+        with PlatformClient(network.researcher) as platform:
+            question, other = preview_lines(asked, network.overlap)
+            show.print_preview(question, other, platform.preview(asked))
+            opened = _ask(platform, asked)
+            show.print_result(opened)
+            for path in show.save(opened, out, seconds={}):
+                show.talk.print(f"wrote {path}")
+            show.talk.rule("Act two: the budget at work")
+            _ask_again(platform, asked, opened)
+            _ask_too_much(platform, asked)
+    show.talk.rule("Known only because these data are public")
+    _compare_with_truth(asked, data, opened)
+
+
+def _ask(platform: PlatformClient, asked: Study) -> OpenedResult:
+    platform.submit(asked)
+    follow(platform, asked, quiet=False)
+    return platform.result(asked)
+
+
+def _ask_again(platform: PlatformClient, asked: Study, first: OpenedResult) -> None:
+    show.talk.print("The same question again:")
+    again = _ask(platform, asked)
+    if not np.array_equal(again.noisy, first.noisy):
+        raise SessionError("the same question got another answer")
+    left = ", ".join(f"{a.registry} {_left(a.epsilon_left)}" for a in platform.preview(asked))
+    show.talk.print(f"The same answer, bit for bit. Epsilon left: {left}")
+
+
+def _ask_too_much(platform: PlatformClient, asked: Study) -> None:
+    show.talk.print("One study too many:")
+    another = replace(asked, title="Survival by therapy, once more with other words")
+    try:
+        _ask(platform, another)
+    except UpcareError as error:
+        show.talk.print(f"Refused in words: {error}")
+        return
+    raise SessionError("a study beyond the budget was answered")
+
+
+def _left(epsilon: Fraction | None) -> str:
+    return "?" if epsilon is None else f"{float(epsilon):g}"
+
+
+def _compare_with_truth(asked: Study, data: dict[str, DataFiles], opened: OpenedResult) -> None:
+    """Root-mean-square error of survival against the pooled truth, four ways."""
+    kind = opened.question.kind
+    if not isinstance(kind, Survival):
+        return
+    layout, measures = kind.layout(), kind.measures()
+    vectors = np.stack(
+        [tabulate(measures, layout, read_delivery(files).cases) for files in data.values()]
+    )
+    noise = NoiseLaw(scale=opened.question.guarantee.scale)
+    utility = compare(kind, vectors, noise, repeats=REPEATS, generator=np.random.default_rng())
+    truth = kind.finish(vectors.sum(axis=0), noise).rows["survival"].astype(float)
+    ours = opened.result.rows["survival"].astype(float)
+    once = float(((ours - truth) ** 2).mean() ** 0.5)
+    table = Table(
+        title=f"Error of the survival curve in percentage points, epsilon {float(asked.epsilon):g}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    for column in ("answer", "whole curve", "at five years"):
+        table.add_column(column, justify="left" if column == "answer" else "right", no_wrap=True)
+    table.add_row("pooled truth", "0", "0")
+    for name, error in (
+        ("one registry alone (the largest), no noise", utility.alone),
+        (f"five independent local noises, over {REPEATS} repeats", utility.local),
+        (f"one joint noise, over {REPEATS} repeats", utility.joint),
+    ):
+        table.add_row(name, f"{100 * error.curve:.2f}", f"{100 * error.five_years:.2f}")
+    table.add_row("the answer above, this once", f"{100 * once:.2f}", "")
+    show.out.print(table)
+    p = opened.result.statistics["logrank"]["p_noise_aware"]
+    if isinstance(p, float) and p >= 0.05:
+        show.out.print(
+            "The data show no evidence of a difference at this budget, "
+            f"p = {p:.3f} with the noise counted; the pooled truth alone gives none either."
+            if _truth_p(kind, vectors) >= 0.05
+            else f"The data show no evidence of a difference at this budget, p = {p:.3f}."
+        )
+
+
+def _truth_p(kind: Survival, vectors: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> float:
+    tiny = NoiseLaw(scale=Fraction(1, 50))
+    p = kind.finish(vectors.sum(axis=0), tiny).statistics["logrank"]["p"]
+    return float(p) if isinstance(p, float) else 1.0
