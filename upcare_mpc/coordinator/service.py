@@ -56,7 +56,7 @@ async def serve(platform: Platform, identity: Identity, file: PlatformFile) -> l
     return [registries, researchers]
 
 
-class _Attendance(coordinator_pb2_grpc.AttendanceServicer):  # type: ignore[misc]  # generated code
+class _Attendance(coordinator_pb2_grpc.AttendanceServicer):
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
@@ -79,7 +79,7 @@ class _Attendance(coordinator_pb2_grpc.AttendanceServicer):  # type: ignore[misc
         await self._platform.attendance.serve(str(name), context)
 
 
-class _Research(coordinator_pb2_grpc.ResearchServicer):  # type: ignore[misc]  # generated code
+class _Research(coordinator_pb2_grpc.ResearchServicer):
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 

@@ -248,13 +248,11 @@ class GrpcChannel:
         finally:
             peer.fail()
 
-    async def _accept(
-        self, requests: AsyncIterator[link_pb2.ExchangeRequest], context: Any
-    ) -> None:
+    async def _accept(self, context: Any) -> None:
         """Serve one incoming stream: authenticate, check Hello, then read until it ends."""
         name = _certified_registry(context)
-        index = next((i for i, peer in self._peers.items() if peer.name == name), None)
-        if index is None or index < self.index:
+        index = next((i for i, peer in self._peers.items() if peer.name == name), -1)
+        if index < self.index:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not a peer of this session")
         peer = self._peers[index]
         first = await asyncio.wait_for(context.read(), CONNECT_S)
@@ -346,15 +344,15 @@ class GrpcChannel:
         task.add_done_callback(self._tasks.discard)
 
 
-class _Servicer(link_pb2_grpc.LinkServicer):  # type: ignore[misc]  # generated code has no types
+class _Servicer(link_pb2_grpc.LinkServicer):
     """The gRPC face of ``GrpcChannel._accept``."""
 
-    def __init__(self, accept: Callable[[Any, Any], Awaitable[None]]) -> None:
+    def __init__(self, accept: Callable[[Any], Awaitable[None]]) -> None:
         self._accept = accept
 
-    async def Exchange(self, request_iterator: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
+    async def Exchange(self, _requests: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
         """Serve one pair's stream."""
-        await self._accept(request_iterator, context)
+        await self._accept(context)
 
 
 async def _frames_of(stream: Any) -> AsyncIterator[link_pb2.Frame]:

@@ -33,7 +33,7 @@ __all__ = ["Bits", "Boolean", "Lane"]
 
 Bits = npt.NDArray[np.uint64]
 
-ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
+ONES = np.full(1, 0xFFFFFFFFFFFFFFFF, np.uint64)
 
 
 class Lane(Protocol):

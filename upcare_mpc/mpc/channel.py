@@ -8,8 +8,10 @@ the peer is lost or silent for the stated time; a label is used once in each dir
 second frame under it is refused; frames never cross sessions.
 """
 
-from asyncio import Future
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["AGREE", "COMMIT", "INPUT", "KEYS", "READY", "Channel"]
 
@@ -37,7 +39,7 @@ class Channel(Protocol):
         """Queue one frame for a peer; never waits."""
         ...
 
-    def receive(self, peer: int, label: int) -> "Future[bytes]":
+    def receive(self, peer: int, label: int) -> "asyncio.Future[bytes]":
         """Give a future for the frame that the peer sends under this label."""
         ...
 

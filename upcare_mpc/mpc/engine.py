@@ -90,7 +90,7 @@ class _Peer:
         return self._channel.receive(self._peer, label)
 
 
-class Engine(mpyc.runtime.Runtime):  # type: ignore[misc]  # MPyC has no type annotations
+class Engine(mpyc.runtime.Runtime):  # type: ignore[misc, name-defined]  # MPyC has no type annotations
     """One computing party's MPyC runtime for one session.
 
     Args:
@@ -200,8 +200,8 @@ class Engine(mpyc.runtime.Runtime):  # type: ignore[misc]  # MPyC has no type an
         """This branch's program counter."""
         return int(self._program_counter[0])
 
-    async def transfer(  # type: ignore[override]  # MPyC's takes any picklable object
-        self, payload: bytes, senders: object = None, receivers: object = None
+    async def transfer(
+        self, payload: object, senders: object = None, receivers: object = None
     ) -> list[bytes]:
         """Exchange bytes between all parties; MPyC's version would unpickle them."""
         if not isinstance(payload, bytes) or senders is not None or receivers is not None:

@@ -169,6 +169,8 @@ def open_shares(shares: dict[int, Words], *, threshold: int) -> Words:
     values = [shares[point - 1] for point in points]
     if len(points) < threshold + 1:
         raise OpeningError(f"opening needs {threshold + 1} shares, got {len(points)}")
+    if len({share.shape for share in values}) != 1:
+        raise OpeningError("the shares of this result have different lengths; result rejected")
     base, base_points = values[: threshold + 1], points[: threshold + 1]
     for point, extra in zip(points[threshold + 1 :], values[threshold + 1 :], strict=True):
         if not np.array_equal(combine(base, base_points, at=point), extra):

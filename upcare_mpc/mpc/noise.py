@@ -4,8 +4,8 @@ The law is ``privacy.laplace.SampledLaplace``, exactly:
 
     X = sign * nonzero * (1 + G),   G = sum over i < K of 2^i g_i,
 
-with independent coins ``nonzero`` and ``g_i``. For the ideal coins ``P(g_i = 1) = 1/(1 + e^(2^i/b))``
-the magnitude is geometric, because ``e^(-k/b)`` factors over the bits of ``k``, so ``X`` is discrete
+with independent coins ``nonzero`` and ``g_i``. With ``P(g_i = 1) = 1/(1 + e^(2^i/b))`` the
+magnitude is geometric, because ``e^(-k/b)`` factors over the bits of ``k``, so ``X`` is discrete
 Laplace with scale ``b`` (the two-sided geometric of Ghosh, Roughgarden, Sundararajan 2009). A
 coin with threshold T is ``[u < T]`` for ``lambda`` uniform secret bits ``u`` of its own; sharing
 one ``u`` between coins would keep every mean and destroy the law.
@@ -18,8 +18,8 @@ Steps, all on secret bits (shapes in ``mpc.bits``; ``w = ceil(n / 64)`` words fo
 4. to field   add t + 1 masks mod p, open the sum, take the masks off on shares (``_to_field``)
 
 Opens: one vector ``y = X + A_0 + ... + A_t mod p``, uniform and independent of ``X``.
-Secret: everything else. Rounds for m = 3: (lambda - 1) + K + 1 + 1 + 62 + 2.
-Bytes for m = 3, each party: n/8 * ((lambda-1)(K+1) + 2K + 1 + 4 * 61) + n/8 * 61 + 16 n * (2/3).
+Secret: everything else. Rounds: (lambda - 1) + K + t + 62 + 2.
+Bytes for m = 3, each party: n/8 * ((lambda-1)(K+1) + 2K + 302 + 61), and 16 n more at 0 and 1.
 
 Adversary: any t honest-but-curious parties together learn nothing about X: they miss at least one
 component of every secret bit, and at least one mask ``A_k`` is known to a party outside alone. The

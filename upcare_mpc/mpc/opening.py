@@ -25,7 +25,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from upcare_mpc.errors import OpeningError
+from upcare_mpc.errors import OpeningError, ProtocolError
 from upcare_mpc.mpc import field
 from upcare_mpc.mpc.field import Words
 
@@ -66,10 +66,16 @@ def seal_share(share: Words, recipient: bytes, *, session: bytes, sender: str, i
 
     Returns:
         Version byte and HPKE ciphertext, ``8 n + 49`` bytes.
+
+    Raises:
+        ProtocolError: The recipient's bytes are not a usable key (a point of small order, say).
     """
-    key = X25519PublicKey.from_public_bytes(recipient)
     info = _info(session, sender, index, share.shape[0])
-    return _VERSION + _SUITE.encrypt(field.to_bytes(share), key, info=info)
+    try:
+        key = X25519PublicKey.from_public_bytes(recipient)
+        return _VERSION + _SUITE.encrypt(field.to_bytes(share), key, info=info)
+    except ValueError:
+        raise ProtocolError("the researcher's sealing key is not a usable X25519 key") from None
 
 
 def unseal_share(

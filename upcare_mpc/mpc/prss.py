@@ -56,7 +56,7 @@ def _keystream(key: bytes, words: int) -> Words:
     """AES-128-CTR output under a key that is used once, from counter block zero."""
     encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
     out = np.empty(words, np.uint64)
-    view = memoryview(out).cast("B")
+    view = out.data.cast("B")
     for start in range(0, len(view), len(_ZEROS)):
         piece = view[start : start + len(_ZEROS)]
         encryptor.update_into(_ZEROS[: len(piece)], piece)

@@ -37,7 +37,7 @@ async def serve_operator(node: Node) -> Any:
     return server
 
 
-class _Operator(node_pb2_grpc.OperatorServicer):  # type: ignore[misc]  # generated code has no types
+class _Operator(node_pb2_grpc.OperatorServicer):
     def __init__(self, node: Node) -> None:
         self._node = node
 

@@ -130,7 +130,7 @@ async def take_input(
 
 
 def agreement_digest(session: bytes, hashes: Sequence[bytes], noise_id: bytes) -> bytes:
-    """Digest of everything that enters the sum: each registry's hashes in roster order, the noise."""
+    """Digest of all that enters the sum: each registry's hashes in roster order, and the noise."""
     digest = hashlib.sha256(b"upcare/v1/agreement|" + session)
     for index, own in enumerate(hashes):
         digest.update(index.to_bytes(2, "big") + own)
