@@ -43,8 +43,8 @@ class Platform:
         self._studies = studies
         self._runs: dict[bytes, Run] = {}  # by session digest, while the session runs
         self._floor = asyncio.Lock()
-        self._news = asyncio.Event()
-        self._decisions = asyncio.Event()
+        self._news = _Bell()
+        self._decisions = _Bell()
         self._tasks: set[asyncio.Task[None]] = set()
         for row in studies.all():
             if not State(row.state).final:
@@ -75,11 +75,12 @@ class Platform:
         )
         if not fresh:
             row = self._studies.get(key)
-            if not State(row.state).final:
-                return question.digest, True
             if row.state == State.DONE and await self._still_answers(row, question, request):
                 self._note(key, "stored", "answered before: the stored result, at no cost")
-                self._note(key, "done", "the result is ready")
+                self._note(key, State.DONE, "the result is ready")
+                return question.digest, True
+            # Read again: while the registries were asked, another submission may have begun.
+            if not State(self._studies.get(key).state).final:
                 return question.digest, True
             self._studies.renew(
                 key,
@@ -101,13 +102,15 @@ class Platform:
         begin = max((e.sequence for e in story if e.kind in {"submitted", "stored"}), default=1)
         seen = begin - 1
         while True:
+            news = self._news.hold()  # before reading: what is noted meanwhile rings this one
+            news = self._news  # taken before reading, so that nothing is missed in between
             for event in self._studies.events(row.digest, after=seen):
                 seen = event.sequence
                 last = event.kind in {State.DONE, State.REFUSED, State.FAILED}
                 yield event, last
                 if last:
                     return
-            await self._news.wait()
+            await news.wait()
 
     def result(
         self, authorization: study_pb2.Authorization
@@ -153,14 +156,14 @@ class Platform:
                 self._note(key, "waiting", "another study is running; this one is next")
             async with self._floor:
                 await self._run(key, question, request, quotes)
-            self._end(key, State.DONE, None)
-            self._note(key, "done", "the result is ready")
+            self._end(key, State.DONE, "the result is ready")
         except RefusedError as error:
             self._end(key, State.REFUSED, str(error))
-            self._note(key, "refused", str(error))
         except UpcareError as error:
             self._end(key, State.FAILED, str(error))
-            self._note(key, "failed", str(error))
+        except Exception as error:  # a study that never ends would keep its researcher waiting
+            self._end(key, State.FAILED, f"the platform has a fault: {type(error).__name__}")
+            raise
 
     async def _all_willing(
         self, key: bytes, question: Question, request: study_pb2.StudyRequest
@@ -168,7 +171,7 @@ class Platform:
         """Ask until every registry has said yes or one has said no; operators may take time."""
         told = ""
         while True:
-            self._decisions.clear()
+            decisions = self._decisions.hold()  # before asking, as in `watch`
             names = question.study.registries
             quotes = await self.attendance.quotes(request, names, submitted=True)
             refusals = [
@@ -190,7 +193,7 @@ class Platform:
             if left <= 0:
                 raise RefusedError("the request ended before every operator had decided")
             try:
-                await asyncio.wait_for(self._decisions.wait(), min(left, 3600))
+                await asyncio.wait_for(decisions.wait(), min(left, 3600))
             except TimeoutError:
                 continue
 
@@ -259,7 +262,7 @@ class Platform:
     def _hear(self, name: str, message: coordinator_pb2.AttendRequest) -> None:
         kind = message.WhichOneof("message")
         if kind == "decision":
-            self._decisions.set()
+            self._decisions.ring()
             return
         if kind not in {"phase", "spent", "output", "failure"}:
             return
@@ -318,7 +321,7 @@ class Platform:
             ):
                 recall = coordinator_pb2.Recall(session_digest=row.session)
                 self.attendance.tell([name], recall=recall)
-        self._decisions.set()
+        self._decisions.ring()
 
     def _left(self, name: str) -> None:
         for run in self._runs.values():
@@ -339,18 +342,36 @@ class Platform:
         except StudyError:
             raise StudyError("this researcher has not submitted such a study") from None
 
-    def _end(self, key: bytes, state: State, error: str | None) -> None:
+    def _end(self, key: bytes, state: State, text: str) -> None:
+        """Enter a final state, and tell everyone who watches."""
+        error = None if state is State.DONE else text
         self._studies.move(key, state, sources=SOURCES[state], time=_now(), error=error)
+        self._note(key, state, text)
 
     def _note(self, key: bytes, phase: str, text: str) -> None:
         self._studies.add_event(key, kind=phase, text=text[:1000], time=_now())
-        self._news.set()  # wakes everyone who waits now; the next news is another event
-        self._news = asyncio.Event()
+        self._news.ring()
 
     def _spawn(self, work: object) -> None:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]  # any coroutine
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+class _Bell:
+    """Wakes everyone who took hold of it before it rang; so nobody sleeps through a ring."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def hold(self) -> asyncio.Event:
+        """What the next ring sets."""
+        return self._event
+
+    def ring(self) -> None:
+        """Wake all who hold it."""
+        self._event.set()
+        self._event = asyncio.Event()
 
 
 def question_key(study: bytes, signing_key: bytes) -> bytes:

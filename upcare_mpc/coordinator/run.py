@@ -23,6 +23,7 @@ __all__ = ["Run", "compose"]
 
 SESSION_S = 600.0
 GRACE_S = 5.0  # for outputs under way when something has failed
+CHARGES_S = 2.0  # for signed charges under way when all outputs are there
 WORDS_S = 10.0  # for signed words that no output left
 
 Quotes = Sequence[coordinator_pb2.Quote]
@@ -84,6 +85,7 @@ class Run:
         note: Adds a line to the study's story: (phase, text).
         store: Keeps what belongs to the session: (kind, party, bytes).
         outputs: Roster places whose sealed output has arrived.
+        charged: Registries whose signed statement of what they charged has arrived.
         words: Computing registries that have signed that no output left.
     """
 
@@ -93,6 +95,7 @@ class Run:
     note: Callable[[str, str], None]
     store: Callable[[str, str, bytes], None]
     outputs: set[int] = field(default_factory=set)
+    charged: set[str] = field(default_factory=set)
     words: dict[str, study_pb2.NoOutput] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -144,6 +147,7 @@ class Run:
             await self._until(lambda: len(self.outputs) == parties, GRACE_S)
         if len(self.outputs) > threshold:
             self.note("opening", f"{len(self.outputs)} of {parties} sealed shares have arrived")
+            await self._until(lambda: len(self.charged) == len(self.names), CHARGES_S)
             self.attendance.tell(
                 self.names,
                 finished=coordinator_pb2.Finished(session_digest=self.descriptor.digest),
@@ -179,6 +183,7 @@ class Run:
                 self._hear_phase(name, message.phase.phase)
             case "spent":
                 self.store("spent", name, message.spent.SerializeToString(deterministic=True))
+                self.charged.add(name)
             case "output":
                 if self.descriptor.place(name) == message.output.index < self.descriptor.parties:
                     content = message.output.SerializeToString(deterministic=True)
@@ -211,7 +216,8 @@ class Run:
     def _hear_failure(self, name: str, failure: coordinator_pb2.Failure) -> None:
         if failure.text:
             self.failures.append(f"{name}: {failure.text}")
-        if failure.HasField("no_output"):
+        counts = self.descriptor.place(name) < self.descriptor.parties
+        if counts and failure.no_output.registry == name:
             self.words[name] = failure.no_output
             self.store("no-output", name, failure.no_output.SerializeToString(deterministic=True))
 

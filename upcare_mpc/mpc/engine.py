@@ -6,9 +6,11 @@ secure types and all general secure operations on them. What is ours:
 - transport: frames go through ``mpc.channel``; MPyC's sockets are never opened
 - marshalling: fixed-width little-endian field elements. MPyC 0.11 unpickles what peers send in
   ``transfer`` and for arrays, so that a peer could run code here. ``transfer`` is replaced,
-  arrays take the integer encoding, and the name ``pickle`` in MPyC's runtime is a refusal
+  arrays take the integer encoding, only canonical elements are accepted, and the name
+  ``pickle`` in MPyC's runtime is a refusal
 - keys: every member of a set contributes to its key (``mpc.prss``)
-- errors: a lost peer fails the awaiting coroutine instead of leaving it pending for ever
+- errors: a lost peer fails whoever awaits it, instead of leaving it pending for ever
+  (``mpc.failures``)
 
 Importing ``mpyc.runtime`` parses and eats ``sys.argv`` and builds a process-global runtime. So
 one process runs one session, and argv is shielded during the import.
@@ -29,6 +31,7 @@ import numpy as np
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.mpc import field
 from upcare_mpc.mpc.channel import KEYS, Channel
+from upcare_mpc.mpc.failures import let_failures_travel
 from upcare_mpc.mpc.field import Words
 from upcare_mpc.mpc.prss import (
     CONTRIBUTION_BYTES,
@@ -43,14 +46,16 @@ from upcare_mpc.mpc.prss import (
 
 def _import_mpyc() -> Any:
     """Import MPyC with ``sys.argv`` and the logging set-up of this process out of its reach."""
-    argv, handlers = sys.argv, logging.root.handlers[:]
+    argv, root = sys.argv, logging.root
+    handlers, level, disabled = root.handlers[:], root.level, root.manager.disable
     sys.argv = argv[:1]
     logging.disable(logging.CRITICAL)
     try:
         import mpyc.runtime  # noqa: PLC0415 - must happen behind the shield
     finally:
-        sys.argv, logging.root.handlers[:] = argv, handlers
-        logging.disable(logging.NOTSET)
+        sys.argv, root.handlers[:] = argv, handlers
+        root.setLevel(level)
+        logging.disable(disabled)
     return mpyc
 
 
@@ -73,7 +78,21 @@ class _NoPickle:
         raise ProtocolError("objects are never pickled for a peer; only field elements are sent")
 
 
+def _field_elements(field_type: Any, payload: bytes) -> list[int]:
+    """Decode what a peer sent to MPyC: whole, canonical elements, or refuse."""
+    size, order = field_type.byte_length, field_type.order
+    elements = [
+        int.from_bytes(payload[start : start + size], "little")
+        for start in range(0, len(payload), size)
+    ]
+    if len(payload) % size or any(element >= order for element in elements):
+        raise ProtocolError("a peer sent something else than field elements")
+    return elements
+
+
 mpyc.runtime.pickle = _NoPickle
+mpyc.finfields.FiniteFieldElement.from_bytes = classmethod(_field_elements)
+let_failures_travel(mpyc.asyncoro)
 
 
 class _Peer:

@@ -100,7 +100,10 @@ class WorkerProcess:
             ports=list(ports),
             silence_s=silence_s,
         )
-        message = await asyncio.wait_for(self.next_message(), READY_S)
+        try:
+            message = await asyncio.wait_for(self.next_message(), READY_S)
+        except TimeoutError:
+            raise SessionError(f"the worker was not ready within {READY_S:.0f} s") from None
         if message is None or message.say != "ready":
             text = message.fields.get("text") if message else None
             raise SessionError(text or "the worker ended before it was ready")

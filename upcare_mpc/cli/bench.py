@@ -1,0 +1,181 @@
+"""`upcare bench`: how fast this machine is, on the same code as a study."""
+
+import asyncio
+import csv
+import json
+import random
+import statistics
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from upcare_mpc.cli import show
+from upcare_mpc.cli.committee import Rehearsal, rehearse
+from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.client.platform import PlatformClient, raise_bad_end
+from upcare_mpc.config import DataFiles
+from upcare_mpc.errors import InputError
+from upcare_mpc.ingest.encr import COLUMNS
+from upcare_mpc.privacy.laplace import sample_law
+from upcare_mpc.study.layout import MAX_CELLS, Sensitivity
+from upcare_mpc.study.spec import Study, parse
+
+__all__ = ["bench"]
+
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+_runs = click.option("--runs", type=click.IntRange(1, 100), default=5, show_default=True)
+
+# A table of so many cells, as dimensions of a `counts` study.
+TABLES = {
+    20: '["sex2", "decade"]',
+    10_000: '["age", "year"]',
+    100_000: '["age", "year", "stage", "sex2"]',
+}
+DIMENSIONS = {
+    "sex2": '{ variable = "sex", values = ["female", "male"] }',
+    "decade": '{ variable = "age", from = 0, to = 99, width = 10 }',
+    "age": '{ variable = "age", from = 0, to = 99, width = 1 }',
+    "year": '{ variable = "diagnosis_year", from = 1920, to = 2019, width = 1 }',
+    "stage": '"stage"',
+}
+REGISTRIES = ("aa", "bb", "cc", "dd", "ee")
+PATIENTS = 2000
+
+
+@click.group()
+def bench() -> None:
+    """Measure this machine; figures and their meaning are in docs/benchmarks.md."""
+
+
+@bench.command()
+@click.option("--mechanism", type=click.Choice(["laplace"]), default="laplace", show_default=True)
+@click.option("--scale", default="10", show_default=True, help="Noise scale b, a decimal.")
+@click.option("--cells", type=click.IntRange(1, MAX_CELLS), default=10_000, show_default=True)
+@click.option("--parties", type=click.Choice(["3", "5", "7"]), default="3", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Opened noise, .npy.")
+@_runs
+@_json
+def noise(
+    mechanism: str, scale: str, cells: int, parties: str, out: Path | None, runs: int, as_json: bool
+) -> None:
+    """Draw noise jointly, add it to a sum, open it; process start excluded, TLS on.
+
+    Example: upcare bench noise --scale 10 --cells 100000 --out noise.npy
+    """
+    law = sample_law(_scale(scale), Sensitivity(d0=1, d1=1, dinf=1))
+    sessions = [asyncio.run(rehearse(law, cells, parties=int(parties))) for _ in range(runs)]
+    if out is not None:
+        np.save(out, sessions[-1].noise)
+    report = {
+        "mechanism": mechanism,
+        "scale": scale,
+        "cells": cells,
+        "parties": int(parties),
+        "seconds": _spread([session.protocol_seconds for session in sessions]),
+        **_resources(sessions),
+    }
+    _print(report, as_json=as_json)
+
+
+@bench.command()
+@click.option(
+    "--cells", type=click.Choice([str(n) for n in TABLES]), default="10000", show_default=True
+)
+@_runs
+@_json
+def study(cells: str, runs: int, as_json: bool) -> None:
+    """Ask a warm network of five registries here, from submission to the opened result.
+
+    Example: upcare bench study --cells 10000
+    """
+    with tempfile.TemporaryDirectory(prefix="upcare-bench-") as folder:
+        data = {name: _registry(Path(folder), name) for name in REGISTRIES}
+        network = LocalNetwork(data=data, overlap=1, policy=LocalPolicy(purposes=["DUO:0000007"]))
+        with network:
+            first = _study(int(cells), 0)
+            network.wait_until_attending(first)
+            with PlatformClient(network.researcher) as platform:
+                _ask(platform, first)  # warms every process
+                seconds = [_ask(platform, _study(int(cells), run)) for run in range(1, runs + 1)]
+    _print({"cells": int(cells), "registries": 5, "seconds": _spread(seconds)}, as_json=as_json)
+
+
+def _ask(platform: PlatformClient, asked: Study) -> float:
+    start = time.perf_counter()
+    platform.submit(asked)
+    for event in platform.watch(asked.digest):
+        if event.last:
+            raise_bad_end(event)
+    platform.result(asked)
+    return time.perf_counter() - start
+
+
+def _study(cells: int, run: int) -> Study:
+    dimensions = ", ".join(DIMENSIONS[name] for name in json.loads(TABLES[cells]))
+    names = ", ".join(f'"{name}"' for name in REGISTRIES)
+    return parse(
+        f'version = 1\ntitle = "benchmark {run}"\nkind = "counts"\npurpose = "DUO:0000007"\n'
+        f"registries = [{names}]\noverlap = 1\n"
+        "[cohort]\nwhere = \"site = 'C50'\"\n[privacy]\nepsilon = 1.0\n"
+        f"[counts]\nby = [{dimensions}]\n",
+        name="benchmark",
+    )
+
+
+def _registry(folder: Path, name: str) -> DataFiles:
+    """An ENCR incidence file of made-up patients."""
+    generator = random.Random(name)  # noqa: S311 - made-up patients, the same each time
+    path = folder / f"{name}.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, delimiter=";", restval="")
+        writer.writeheader()
+        for number in range(PATIENTS):
+            year = generator.randrange(1950, 2020)
+            age = generator.randrange(20, 95)
+            writer.writerow(
+                {
+                    "PAT": f"{name}-{number}", "TUM": "1", "MoB": 1, "YoB": year - age, "Age": age,
+                    "Sex": generator.choice((1, 2)), "MoI": 6, "YoI": year, "BoD": 7,
+                    "Topo": "C509", "Morpho": 8500, "Beh": 3, "Vit_stat": 1, "MoF": 6,
+                    "YoF": year + 5, "Surv_time": 1826, "Stage": generator.choice((1, 2, 3, 4)),
+                }
+            )  # fmt: skip
+    return DataFiles(files=(path,))
+
+
+def _scale(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"--scale: wanted a decimal, got {text!r}") from None
+
+
+def _resources(sessions: list[Rehearsal]) -> dict[str, Any]:
+    return {
+        "link_seconds": round(statistics.median(s.link_seconds for s in sessions), 4),
+        "cpu_seconds": round(statistics.median(s.cpu_seconds for s in sessions), 4),
+        "bytes": sessions[-1].bytes_sent,
+        "rounds": sessions[-1].rounds,
+        "rss_mb": round(max(s.rss_mb for s in sessions), 1),
+    }
+
+
+def _spread(seconds: list[float]) -> dict[str, float | int]:
+    return {
+        "min": round(min(seconds), 4),
+        "median": round(statistics.median(seconds), 4),
+        "runs": len(seconds),
+    }
+
+
+def _print(report: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    for name, value in report.items():
+        show.out.print(f"{name}: {value}")
