@@ -249,7 +249,7 @@ def _key(table: "_Table", name: str) -> bytes:
 def _ports(table: "_Table") -> tuple[int, ...]:
     """``[0]``, or ``[7101, 7110]`` for all ports from the first to the second."""
     ports = table.get("ports")
-    good = isinstance(ports, list) and all(isinstance(p, int) and 0 <= p < 65536 for p in ports)
+    good = isinstance(ports, list) and all(type(p) is int and 0 <= p < 65536 for p in ports)
     if good and len(ports) == 1:
         return tuple(ports)
     if good and len(ports) == 2 and 0 < ports[0] <= ports[1] <= ports[0] + 1000:
@@ -290,7 +290,8 @@ class _Table:
         return self.content[key]
 
     def version(self) -> None:
-        if self.get("version") != _VERSION:
+        version = self.get("version")
+        if type(version) is not int or version != _VERSION:
             raise ConfigError(f"{self.place('version')}: wanted {_VERSION}")
 
     def text(self, key: str) -> str:
@@ -319,9 +320,12 @@ class _Table:
 
     def number(self, key: str) -> Fraction:
         value = self.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | Decimal) or value <= 0:
+        exact = Decimal(value) if type(value) is int else value
+        # Finite, and of a size that an exact fraction can hold without filling the memory.
+        good = isinstance(exact, Decimal) and exact.is_finite() and abs(exact.adjusted()) <= 30
+        if not good or exact <= 0:
             raise ConfigError(f"{self.place(key)}: wanted a number above 0")
-        return Fraction(value)
+        return Fraction(exact)
 
     def table(self, key: str) -> "_Table":
         value = self.get(key)

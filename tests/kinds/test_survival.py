@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from upcare_mpc import kinds
 from upcare_mpc.errors import StudyError
+from upcare_mpc.kinds.grid import Grid
 from upcare_mpc.kinds.kind import Result
-from upcare_mpc.kinds.survival import Grid
 from upcare_mpc.records.case import Case
 from upcare_mpc.stats.lifetable import life_table, product_limit
 from upcare_mpc.stats.logrank import logrank, logrank_on_grid

@@ -98,9 +98,7 @@ def _identities(parties: int) -> list[Identity]:
     for index in range(parties):
         pem, key = authority.admit(f"party-{index}", "registry", now=now)
         party, _ = network.verify(pem.decode(), now=now)
-        identities.append(
-            Identity(party=party, network=network, certificate_pem=pem, key_pem=key)
-        )
+        identities.append(Identity(party=party, network=network, certificate_pem=pem, key_pem=key))
     return identities
 
 

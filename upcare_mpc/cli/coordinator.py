@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from upcare_mpc.cli.processes import log_line, run_until_stopped
+from upcare_mpc.cli.processes import hold, log_line, run_until_stopped
 from upcare_mpc.config import load_agreement, load_platform
 from upcare_mpc.coordinator.platform import Platform
 from upcare_mpc.coordinator.service import serve as start_servers
@@ -33,7 +33,8 @@ def coordinator() -> None:
     help="The platform's folder, with platform.toml and identity/.",
 )
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
-def serve(folder: Path, with_parent: bool) -> None:
+@click.pass_context
+def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
     """Serve registries and researchers, until stopped.
 
     Example: upcare coordinator serve --folder platform
@@ -44,7 +45,7 @@ def serve(folder: Path, with_parent: bool) -> None:
         raise ConfigError(f"the platform's certificate names {identity.party.host}")
     agreement = load_agreement(folder / "identity")
     state = folder / "state"
-    state.mkdir(parents=True, exist_ok=True)
+    ctx.with_resource(hold(state, "platform"))
 
     async def work() -> None:
         with Database(f"sqlite:///{state / 'coordinator.db'}", COORDINATOR) as database:

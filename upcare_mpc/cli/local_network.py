@@ -4,6 +4,7 @@ Everything lies in one temporary folder and is made by the same functions that a
 All processes end with this one: their standard input is a pipe of ours.
 """
 
+import json
 import shutil
 import socket
 import subprocess
@@ -31,12 +32,14 @@ START_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPolicy:
-    """What every registry of a local network agrees to."""
+    """What a registry of a local network agrees to, and how patient it is with its peers."""
 
     purposes: Sequence[str]
     epsilon_per_study: Fraction = Fraction(100)
     epsilon: Fraction = Fraction(1000)
     approval: str = "automatic"
+    computes: bool = True
+    silence_s: int = 30
 
 
 @dataclass(slots=True)
@@ -46,7 +49,8 @@ class LocalNetwork:
     Attributes:
         data: Registry to its data.
         overlap: The network's agreement.
-        policy: Of every registry.
+        policy: Of every registry that has no other.
+        policies: Of single registries.
         committee: How many registries compute.
         folder: Where everything lies; made and removed by the context manager.
     """
@@ -54,6 +58,7 @@ class LocalNetwork:
     data: Mapping[str, DataFiles]
     overlap: int
     policy: LocalPolicy
+    policies: Mapping[str, LocalPolicy] = field(default_factory=dict)
     committee: int = 3
     folder: Path = field(default=Path())
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -61,10 +66,8 @@ class LocalNetwork:
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="upcare-"))
         try:
-            self._found()
-            self._start(
-                "platform", "coordinator", "serve", "--folder", str(self.folder / "platform")
-            )
+            self.found()
+            self.start_platform()
             for name in self.data:
                 self.start_node(name)
         except BaseException:
@@ -92,6 +95,10 @@ class LocalNetwork:
     def party_folder(self, name: str) -> Path:
         """A registry's folder."""
         return self.folder / name
+
+    def start_platform(self) -> None:
+        """Start, or start again, the platform."""
+        self._start("platform", "coordinator", "serve", "--folder", str(self.folder / "platform"))
 
     def start_node(self, name: str) -> None:
         """Start, or start again, one registry's node."""
@@ -129,7 +136,8 @@ class LocalNetwork:
 
     # -- making it ------------------------------------------------------------------------------
 
-    def _found(self) -> None:
+    def found(self) -> None:
+        """Make every folder; start nothing."""
         network = self.folder / "network"
         found_network(network, name="local", overlap=self.overlap, committee=self.committee)
         platform = self.folder / "platform"
@@ -151,19 +159,20 @@ class LocalNetwork:
 
     def _party_file(self, name: str, data: DataFiles, platform: str, researcher: str) -> str:
         kinds = ", ".join(f'"{kind}"' for kind in KINDS)
-        files = ", ".join(f"'{path.resolve()}'" for path in data.files)
+        files = ", ".join(json.dumps(str(path.resolve())) for path in data.files)
+        policy = self.policies.get(name, self.policy)
         complete = ", ".join(f'"{kind}"' for kind in sorted(data.complete))
-        purposes = ", ".join(f'"{purpose}"' for purpose in self.policy.purposes)
+        purposes = ", ".join(f'"{purpose}"' for purpose in policy.purposes)
         return (
-            f'version = 1\nname = "{name}"\ncomputes = true\n'
+            f'version = 1\nname = "{name}"\ncomputes = {str(policy.computes).lower()}\n'
             f'[platform]\naddress = "{platform}"\n'
-            f'[link]\nhost = "127.0.0.1"\nports = [0]\n'
+            f'[link]\nhost = "127.0.0.1"\nports = [0]\nsilence_s = {policy.silence_s}\n'
             f"[data]\nfiles = [{files}]\ncomplete = [{complete}]\n"
-            f'[policy]\napproval = "{self.policy.approval}"\n'
+            f'[policy]\napproval = "{policy.approval}"\n'
             f"purposes = [{purposes}]\nkinds = [{kinds}]\n"
-            f"epsilon_per_study = {float(self.policy.epsilon_per_study)}\n"
+            f"epsilon_per_study = {float(policy.epsilon_per_study)}\n"
             f'[policy.researchers]\nlocal = "{researcher}"\n'
-            f"[policy.caps]\nepsilon = {float(self.policy.epsilon)}\ndelta = 1e-6\n"
+            f"[policy.caps]\nepsilon = {float(policy.epsilon)}\ndelta = 1e-6\n"
         )
 
     def _start(self, name: str, *arguments: str) -> None:

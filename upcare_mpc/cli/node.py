@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from upcare_mpc._proto.upcare.node.v1 import node_pb2
-from upcare_mpc.cli.processes import log_line, run_until_stopped
+from upcare_mpc.cli.processes import hold, log_line, run_until_stopped
 from upcare_mpc.config import PartyFile, load_agreement, load_party
 from upcare_mpc.errors import ConfigError, InputError
 from upcare_mpc.link.certificates import Identity
@@ -40,7 +40,8 @@ def node() -> None:
 @node.command()
 @_party
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
-def serve(folder: Path, with_parent: bool) -> None:
+@click.pass_context
+def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
     """Attend the platform and take part in studies, until stopped.
 
     Example: upcare node serve --party parties/de-a
@@ -52,7 +53,7 @@ def serve(folder: Path, with_parent: bool) -> None:
             f"party.toml is of {party.name}, the certificate of {identity.party.host}"
         )
     agreement = load_agreement(party.identity_folder)
-    party.state_folder.mkdir(parents=True, exist_ok=True)
+    ctx.with_resource(hold(party.state_folder, "node"))
     snapshot = load_snapshot(party.data, party.state_folder)
     delivery = snapshot.delivery
     rejected = sum(delivery.rejected.values())

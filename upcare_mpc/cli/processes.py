@@ -2,13 +2,34 @@
 
 import asyncio
 import datetime
+import fcntl
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-__all__ = ["log_line", "run_until_stopped"]
+from upcare_mpc.errors import ConfigError
+
+__all__ = ["hold", "log_line", "run_until_stopped"]
+
+
+@contextmanager
+def hold(state: Path, what: str) -> Iterator[None]:
+    """Make a state folder if there is none, and keep every second process away from it.
+
+    Raises:
+        ConfigError: A process holds it.
+    """
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (state / f"{what}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"a {what} is running on this folder already") from None
+        yield
 
 
 def log_line(who: str, text: str) -> None:

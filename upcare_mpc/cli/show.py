@@ -1,11 +1,14 @@
 """How results look on a terminal, in JSON, and as files."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from upcare_mpc.client.platform import Answer, Event
@@ -13,21 +16,39 @@ from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.question import Question
 
-__all__ = ["as_json", "print_event", "print_preview", "print_result", "save"]
+__all__ = ["as_json", "print_preview", "print_result", "progress", "save"]
 
 MAX_ROWS = 60
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
-out = Console(highlight=False)
+# Without markup: a reason or a label may hold brackets.
+talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+out = Console(highlight=False, markup=False)
 
 
-def print_event(event: Event) -> None:
-    """One line of a study's story."""
-    talk.print(f"  {event.phase:>10}  {event.text}")
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
+    """Tell a study's story: live on a terminal, line by line elsewhere, not at all if quiet."""
+
+    def line(event: Event) -> None:
+        if not quiet:
+            talk.print(f"  {event.phase:>10}  {event.text}")
+
+    if quiet or not talk.is_terminal:
+        yield line
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=talk, transient=True) as bar:
+        task = bar.add_task("asking", total=None)
+
+        def live(event: Event) -> None:
+            line(event)
+            bar.update(task, description=event.phase)
+
+        yield live
 
 
 def print_preview(question: Question, other: Question | None, answers: list[Answer]) -> None:
     """Cells, cost, expected error, and what every registry says."""
-    talk.print(f"[bold]{question.study.title}[/bold]")
+    talk.print(question.study.title, style="bold")
     for line in filter(None, (question, other)):
         guarantee = line.guarantee
         talk.print(
@@ -61,9 +82,9 @@ def _result_table(opened: OpenedResult) -> Table:
     table = Table(
         title=opened.question.study.title,
         title_justify="left",
-        box=box.SIMPLE_HEAD,
+        box=None,
         padding=(0, 1, 0, 0),
-        pad_edge=False,
+        header_style="bold",
     )
     records = opened.result.records()[:MAX_ROWS]
     merged = [_merge_bounds(record) for record in records]
@@ -161,7 +182,8 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.1f}" if abs(value) > 1.5 else f"{value:.3f}"
+        digits = 3 if abs(value) < 1.5 else 1 if abs(value) < 10 else 0
+        return f"{value:.{digits}f}"
     return str(value)
 
 

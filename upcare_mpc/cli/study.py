@@ -153,10 +153,10 @@ def follow(platform: PlatformClient, asked: Study, *, quiet: bool) -> None:
     Raises:
         RefusedError, SessionError: It ended without a result.
     """
-    for event in platform.watch(asked.digest):
-        if not quiet:
-            show.print_event(event)
-        if event.last:
-            raise_bad_end(event)
-            return
+    with show.progress(quiet=quiet) as tell:
+        for event in platform.watch(asked.digest):
+            tell(event)
+            if event.last:
+                raise_bad_end(event)
+                return
     raise SessionError("the platform ended the story before the study ended")

@@ -12,6 +12,7 @@ import grpc
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.client.result import OpenedResult, open_parts
+from upcare_mpc.client.words import exact_fraction, one_line
 from upcare_mpc.errors import LinkError, RefusedError, SessionError
 from upcare_mpc.link.certificates import host_of
 from upcare_mpc.study.spec import Study
@@ -67,6 +68,8 @@ class PlatformClient:
             options=[
                 ("grpc.ssl_target_name_override", host_of("platform", "platform")),
                 ("grpc.max_receive_message_length", MESSAGE_BYTES),
+                ("grpc.keepalive_time_ms", 10_000),  # a platform that is gone ends a watch
+                ("grpc.keepalive_timeout_ms", 10_000),
             ],
         )
         self._stub = coordinator_pb2_grpc.ResearchStub(self._channel)
@@ -91,10 +94,10 @@ class PlatformClient:
             )
         return [
             Answer(
-                registry=quote.registry,
+                registry=one_line(quote.registry),
                 verdict=_VERDICTS.get(quote.verdict, "no"),
-                reason=quote.reason,
-                epsilon_left=Fraction(quote.epsilon_left) if quote.epsilon_left else None,
+                reason=one_line(quote.reason),
+                epsilon_left=exact_fraction(quote.epsilon_left) if quote.epsilon_left else None,
             )
             for quote in response.quotes
         ]
@@ -124,7 +127,12 @@ class PlatformClient:
             for event in self._stub.Watch(
                 coordinator_pb2.WatchRequest(authorization=authorization)
             ):
-                yield Event(phase=event.phase, text=event.text, time=event.time, last=event.last)
+                yield Event(
+                    phase=one_line(event.phase),
+                    text=one_line(event.text),
+                    time=event.time,
+                    last=event.last,
+                )
 
     def result(self, study: Study) -> OpenedResult:
         """Fetch, check and open the result of a finished study.
@@ -161,7 +169,7 @@ def _translated() -> Iterator[None]:
 
 
 def _error(error: Any) -> RefusedError | LinkError:
-    detail = str(error.details() or "")
+    detail = one_line(str(error.details() or ""))
     refusals = {
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.UNAUTHENTICATED,

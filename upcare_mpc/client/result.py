@@ -18,6 +18,7 @@ from cryptography import x509
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.client.researcher import Researcher
+from upcare_mpc.client.words import exact_fraction
 from upcare_mpc.errors import OpeningError, ProtocolError
 from upcare_mpc.kinds import NoiseLaw, Result
 from upcare_mpc.kinds.question import Question, work_out
@@ -180,7 +181,7 @@ def _charges(
         if part.HasField("spent") and part.spent.session_digest == descriptor.digest:
             place = descriptor.place(part.spent.registry)
             verify_signature(certificates[place], spent_statement(part.spent), part.spent.signature)
-            spent[part.spent.registry] = Fraction(part.spent.epsilon)
+            spent[part.spent.registry] = exact_fraction(part.spent.epsilon)
     return tuple(
         Charged(
             name=member.name,

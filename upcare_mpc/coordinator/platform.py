@@ -103,7 +103,6 @@ class Platform:
         seen = begin - 1
         while True:
             news = self._news.hold()  # before reading: what is noted meanwhile rings this one
-            news = self._news  # taken before reading, so that nothing is missed in between
             for event in self._studies.events(row.digest, after=seen):
                 seen = event.sequence
                 last = event.kind in {State.DONE, State.REFUSED, State.FAILED}

@@ -1,23 +1,19 @@
 """The answer to a survival study: rows, log-rank test, and the sentences that go with them."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from upcare_mpc.kinds.grid import Grid
 from upcare_mpc.kinds.kind import NoiseLaw, Result, Statistic
 from upcare_mpc.kinds.lifetable import LifeTable
 from upcare_mpc.kinds.logrank import LogRank
-
-if TYPE_CHECKING:
-    from upcare_mpc.kinds.survival import Grid
 
 __all__ = ["of"]
 
 
 def of(
-    counts: npt.NDArray[np.int64], noise: NoiseLaw, *, arms: tuple[str, ...], grid: "Grid"
+    counts: npt.NDArray[np.int64], noise: NoiseLaw, *, arms: tuple[str, ...], grid: Grid
 ) -> Result:
     """Estimate from the noisy counts.
 
@@ -41,7 +37,7 @@ def of(
     )
 
 
-def _rows(table: LifeTable, arms: tuple[str, ...], grid: "Grid") -> pd.DataFrame:
+def _rows(table: LifeTable, arms: tuple[str, ...], grid: Grid) -> pd.DataFrame:
     dp_low, dp_high = table.dp_interval()
     ci_low, ci_high = table.ci_interval()
     columns: dict[str, object] = {
@@ -67,7 +63,7 @@ def _rows(table: LifeTable, arms: tuple[str, ...], grid: "Grid") -> pd.DataFrame
 
 
 def _logrank(
-    counts: npt.NDArray[np.int64], table: LifeTable, noise: NoiseLaw, grid: "Grid"
+    counts: npt.NDArray[np.int64], table: LifeTable, noise: NoiseLaw, grid: Grid
 ) -> tuple[Statistic, str]:
     """Return the test as a statistic, and what it says in a sentence."""
     arms = len(counts)
@@ -89,7 +85,7 @@ def _logrank(
     return values, f"No evidence of a difference between the arms at this budget: {shown}."
 
 
-def _about(grid: "Grid") -> str:
+def _about(grid: Grid) -> str:
     length = grid.edges[1] - grid.edges[0]
     unit = f"{length} day{'s' if length > 1 else ''}"
     if grid.edges[-1] != grid.interval_days * grid.intervals or grid.interval_days % 365 == 0:
@@ -99,7 +95,7 @@ def _about(grid: "Grid") -> str:
     return f"Estimated by {grid.estimator}, in intervals of {unit}; time starts at {start}."
 
 
-def _not_estimable(table: LifeTable, arms: tuple[str, ...], grid: "Grid") -> list[str]:
+def _not_estimable(table: LifeTable, arms: tuple[str, ...], grid: Grid) -> list[str]:
     notes = []
     for arm, estimable in zip(arms, table.estimable, strict=True):
         if not estimable.all():

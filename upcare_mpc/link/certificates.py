@@ -11,6 +11,7 @@ another party. The CA itself is trusted to name registries truthfully; it can re
 
 import datetime
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,6 +33,7 @@ _SUFFIX = ".upcare"
 _CA_DAYS = 3650
 _PARTY_DAYS = 397
 _MAX_PEM = 8 << 10
+_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,7 @@ def host_of(name: str, role: Role) -> str:
 def party_of_host(host: str) -> tuple[str, str] | None:
     """Split a certified DNS name into name and role, if it is one."""
     name, _, rest = host.partition(".")
-    if name and rest in {f"registry{_SUFFIX}", f"platform{_SUFFIX}"}:
+    if _NAME.fullmatch(name) and rest in {f"registry{_SUFFIX}", f"platform{_SUFFIX}"}:
         return name, rest.removesuffix(_SUFFIX)
     return None
 
@@ -112,7 +114,7 @@ class Network:
 def _named_party(certificate: x509.Certificate) -> tuple[str, Role]:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound as error:
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
         raise ConfigError("a certificate names no party") from error
     hosts = extension.value.get_values_for_type(x509.DNSName)
     party = party_of_host(hosts[0]) if len(hosts) == 1 else None
@@ -227,7 +229,14 @@ class Authority:
 
         Returns:
             Certificate and private key, both PEM.
+
+        Raises:
+            ConfigError: The name is not one that a roster can hold.
         """
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"a party's name has 2 to 31 of a-z, 0-9 and '-', a letter first, got {name!r}"
+            )
         ca = x509.load_pem_x509_certificate(self.certificate_pem)
         ca_key = _load_key(self.key_pem)
         key = ec.generate_private_key(ec.SECP256R1())

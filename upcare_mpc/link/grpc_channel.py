@@ -2,9 +2,9 @@
 
 One bidirectional stream for each pair, opened by the party with the higher roster index. Hello
 is exchanged and checked before anything else is read; then whole frames go both ways, cut into
-pieces of at most 1 MiB. Sending never waits, ``drain`` does, while more than 8 MiB are queued to
-some peer. A peer that is lost fails every pending receive at once; one that is silent fails it
-after ``silence_s``.
+pieces of 1 MiB, the last of what is left. Sending never waits, ``drain`` does, while more than
+8 MiB are queued to some peer. A peer that is lost fails every pending receive at once; one that
+is silent, or takes nothing while much is queued, fails it after ``silence_s``.
 
 Adversary: a hostile network, and a peer that may send any bytes. It can end the session; it
 cannot speak as another party (its certificate names it), nor into another session (Hello), nor
@@ -64,7 +64,9 @@ class _Peer:
         self.room.set()
         self.linked = asyncio.Event()
         self.closed = asyncio.Event()
+        self.accepted = False  # one stream a peer, from its first message on
         self.waiting_since: float | None = None
+        self.took_at = 0.0  # when the peer last took a piece, or its queue became long
         self.call: Any = None  # grpc.aio has no public type for it
 
     def fail(self, error: UpcareError | None = None) -> None:
@@ -176,7 +178,8 @@ class GrpcChannel:
         target = self._peers[peer]
         self.bytes_sent += len(payload)
         target.queued += len(payload)
-        if target.queued > QUEUE_BYTES and not target.closed.is_set():
+        if target.queued > QUEUE_BYTES and target.room.is_set() and not target.closed.is_set():
+            target.took_at = time.monotonic()
             target.room.clear()
         target.outgoing.put_nowait((label, payload))
 
@@ -229,9 +232,7 @@ class GrpcChannel:
             call = link_pb2_grpc.LinkStub(channel).Exchange()
             await call.write(link_pb2.ExchangeRequest(hello=self._own_hello()))
             first = await asyncio.wait_for(call.read(), CONNECT_S)
-            if first is grpc.aio.EOF or not first.HasField("hello"):
-                raise LinkError(f"{peer.name} closed the link before its Hello")
-            self._check_hello(first.hello, index)
+            self._check_hello(_hello_in(first, peer.name), index)
 
             async def write(frame: link_pb2.Frame) -> None:
                 await call.write(link_pb2.ExchangeRequest(frame=frame))
@@ -243,6 +244,8 @@ class GrpcChannel:
             peer.fail(error)
         except grpc.aio.AioRpcError as error:
             peer.fail(_link_error(peer.name, error))
+        except (grpc.aio.BaseError, asyncio.InvalidStateError):  # the stream ended as we wrote
+            peer.fail()
         except TimeoutError:
             peer.fail(LinkError(f"{peer.name} did not answer within {CONNECT_S:.0f} s"))
         finally:
@@ -255,14 +258,16 @@ class GrpcChannel:
         if index < self.index:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not a peer of this session")
         peer = self._peers[index]
-        first = await asyncio.wait_for(context.read(), CONNECT_S)
-        if first is grpc.aio.EOF or not first.HasField("hello") or first.ByteSize() > HELLO_BYTES:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message is Hello")
-        if peer.linked.is_set():
+        if peer.accepted:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "already linked")
+        peer.accepted = True
         try:
-            self._check_hello(first.hello, index)
-        except ProtocolError as error:
+            first = await asyncio.wait_for(context.read(), CONNECT_S)
+            self._check_hello(_hello_in(first, peer.name), index)
+        except TimeoutError:
+            peer.fail(LinkError(f"{peer.name} did not say Hello within {CONNECT_S:.0f} s"))
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message is Hello")
+        except UpcareError as error:
             peer.fail(error)
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         await context.write(link_pb2.ExchangeResponse(hello=self._own_hello()))
@@ -295,13 +300,13 @@ class GrpcChannel:
                         raise ProtocolError(f"{peer.name} announced a frame of {total} bytes")
                 elif frame.label != label:
                     raise ProtocolError(f"{peer.name} mixed the pieces of two frames")
+                if len(frame.piece) != min(PIECE_BYTES, total - have):
+                    raise ProtocolError(f"{peer.name} sent a frame of a wrong length")
                 pieces.append(frame.piece)
                 have += len(frame.piece)
-                if have > total or (have < total and not frame.piece):
-                    raise ProtocolError(f"{peer.name} sent a frame of a wrong length")
+                peer.waiting_since = time.monotonic()
                 if have == total:
                     peer.mailbox.deliver(label, b"".join(pieces) if len(pieces) > 1 else pieces[0])
-                    peer.waiting_since = time.monotonic()
                     pieces = []
         except ProtocolError as error:
             peer.fail(error)
@@ -321,15 +326,16 @@ class GrpcChannel:
                 for start in range(0, max(len(payload), 1), PIECE_BYTES):
                     piece = payload[start : start + PIECE_BYTES]
                     await write(link_pb2.Frame(label=label, total=len(payload), piece=piece))
+                    peer.took_at = time.monotonic()
                 peer.queued -= len(payload)
                 if peer.queued <= QUEUE_BYTES:
                     peer.room.set()
             await finish()
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
+        except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
             peer.fail()
 
     async def _watch_silence(self) -> None:
-        """Give up on peers that owe a frame and say nothing."""
+        """Give up on peers that owe a frame and say nothing, or let a long queue stand."""
         while True:
             await asyncio.sleep(min(1.0, self._silence_s / 4))
             now = time.monotonic()
@@ -337,6 +343,8 @@ class GrpcChannel:
                 waiting = peer.mailbox.waiting and peer.waiting_since is not None
                 if waiting and now - (peer.waiting_since or now) > self._silence_s:
                     peer.fail(LinkError(f"{peer.name} was silent for {self._silence_s:.0f} s"))
+                elif not peer.room.is_set() and now - peer.took_at > self._silence_s:
+                    peer.fail(LinkError(f"{peer.name} took nothing for {self._silence_s:.0f} s"))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -353,6 +361,15 @@ class _Servicer(link_pb2_grpc.LinkServicer):
     async def Exchange(self, _requests: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
         """Serve one pair's stream."""
         await self._accept(context)
+
+
+def _hello_in(first: Any, name: str) -> link_pb2.Hello:
+    """The Hello that the first message of a stream must be."""
+    if first is grpc.aio.EOF:
+        raise LinkError(f"{name} closed the link before its Hello")
+    if not first.HasField("hello") or first.ByteSize() > HELLO_BYTES:
+        raise ProtocolError(f"{name} did not begin with a Hello")
+    return first.hello
 
 
 async def _frames_of(stream: Any) -> AsyncIterator[link_pb2.Frame]:

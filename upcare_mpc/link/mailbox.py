@@ -12,6 +12,7 @@ from upcare_mpc.errors import LinkError, ProtocolError, UpcareError
 __all__ = ["Mailbox"]
 
 MAX_UNCLAIMED_BYTES = 256 << 20
+_FRAME_COST = 256  # what an empty frame costs here, so that empty ones are bounded too
 
 
 class Mailbox:
@@ -44,7 +45,7 @@ class Mailbox:
             if not awaited.done():
                 awaited.set_result(payload)
             return
-        self._unclaimed += len(payload)
+        self._unclaimed += len(payload) + _FRAME_COST
         if self._unclaimed > MAX_UNCLAIMED_BYTES:
             raise ProtocolError(f"{self._peer} sent more than anyone asked for")
         self._arrived[label] = payload
@@ -54,7 +55,7 @@ class Mailbox:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         if label in self._arrived:
             payload = self._arrived.pop(label)
-            self._unclaimed -= len(payload)
+            self._unclaimed -= len(payload) + _FRAME_COST
             future.set_result(payload)
         elif self._failure is not None:
             future.set_exception(self._failure)

@@ -116,11 +116,17 @@ class Books:
         return True
 
     def unfinished(self) -> list[tuple[bytes, bytes]]:
-        """Sessions (study, session) that were under way when the node stopped."""
+        """Sessions (study, session) that were under way when the node stopped.
+
+        Also those erased before their reservation could be given back.
+        """
+        accounts = self.ledger().accounts
+        reserved = {key for key, account in accounts.items() if account.state is State.RESERVED}
         return [
             (row.study, row.session)
             for row in self._sessions.all()
             if row.state in {SessionState.AGREED, SessionState.SPENT}
+            or Key(study=row.study, session=row.session) in reserved
         ]
 
     def _state(self, study: bytes, session: bytes) -> State | None:

@@ -31,7 +31,10 @@ async def serve_operator(node: Node) -> Any:
     server = grpc.aio.server()
     node_pb2_grpc.add_OperatorServicer_to_server(_Operator(node), server)
     state = node.party.state_folder
-    server.add_insecure_port(_address(state))
+    try:
+        server.add_insecure_port(_address(state))
+    except RuntimeError:
+        raise ConfigError("the operator's socket cannot be made in the state folder") from None
     await server.start()
     (state / SOCKET).chmod(0o600)
     return server

@@ -170,11 +170,12 @@ class Node:
             computes=self.party.computes,
             certificate=self.identity.certificate_pem.decode(),
         )
-        ledger = self.books.ledger()
-        quote.epsilon_left = str(ledger.balance().left)
         try:
             question = read_question(offer.request, self._agreement, now=time.time())
             quote.study_digest = question.digest
+            ledger = self.books.ledger()
+            if offer.request.signing_key in self.party.policy.researchers.values():
+                quote.epsilon_left = str(ledger.balance().left)  # not for strangers
             check_policy(question, offer.request, self.party.policy, registry=self.party.name)
             ledger.check(charge(question))
             quote.verdict = coordinator_pb2.Quote.VERDICT_YES
@@ -214,7 +215,7 @@ class Node:
                 identity=self.identity,
                 books=self.books,
                 snapshot=self.snapshot,
-                worker=await self._take_worker(),
+                take_worker=self._take_worker,
                 say=self._outbox.put_nowait,
             )
         except UpcareError as error:
@@ -225,6 +226,7 @@ class Node:
         self._sessions[session.digest] = session
         self._log(f"session {session.digest.hex()[:12]} approved")
         self._say(call=call, approval=approval)
+        self._spawn(session.expire())
 
     async def _start(self, start: coordinator_pb2.Start) -> None:
         session = self._sessions.get(start.session_digest)
@@ -267,12 +269,15 @@ class Node:
 
     async def _take_worker(self) -> WorkerProcess:
         """Hand out the waiting worker and start the next one."""
-        if self._spare is None:
-            self._prepare_worker()
-        assert self._spare is not None
-        worker = await self._spare
-        self._prepare_worker()
-        return worker if worker.alive else await self._take_worker()
+        while True:
+            if self._spare is None:
+                self._prepare_worker()
+            spare, self._spare = self._spare, None  # taken before waiting: nobody else gets it
+            assert spare is not None
+            worker = await spare
+            if worker.alive:
+                self._prepare_worker()
+                return worker
 
     def _say_failure(self, session: bytes, text: str, *, word: bool) -> None:
         message = coordinator_pb2.Failure(session_digest=session, code="session", text=text)

@@ -9,7 +9,7 @@ does, once, on its way into the worker.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,7 @@ class NodeSession:
     certificates: list[x509.Certificate]
     worker: WorkerProcess
     say: Say
+    started: bool = False
     ended: bool = False
 
     @classmethod
@@ -64,7 +65,7 @@ class NodeSession:
         identity: Identity,
         books: Books,
         snapshot: Snapshot,
-        worker: WorkerProcess,
+        take_worker: Callable[[], Awaitable[WorkerProcess]],
         say: Say,
     ) -> tuple["NodeSession", study_pb2.Approval]:
         """Check a proposed session, agree to it in the books, count, and sign.
@@ -89,6 +90,11 @@ class NodeSession:
         if descriptor.place(party.name) < descriptor.parties and not party.computes:
             raise ProtocolError(f"{party.name} does not compute, but the session wants it to")
         books.agree(question, descriptor.digest)
+        try:
+            worker = await take_worker()
+        except BaseException:
+            books.erase(question.digest, descriptor.digest)
+            raise
         session = cls(
             party=party,
             identity=identity,
@@ -135,7 +141,14 @@ class NodeSession:
         return self.descriptor.place(self.party.name) < self.descriptor.parties
 
     async def run(self, approvals: Sequence[study_pb2.Approval]) -> None:
-        """Start the worker and follow it to its end; says everything to the platform itself."""
+        """Start the worker and follow it to its end; says everything to the platform itself.
+
+        Raises:
+            ProtocolError: The session was started before, or has ended.
+        """
+        if self.started or self.ended:
+            raise ProtocolError("a session is started once, and before it has ended")
+        self.started = True
         try:
             endpoints = self._check_approvals(approvals)
             self.worker.tell("start", endpoints=endpoints)
@@ -143,9 +156,16 @@ class NodeSession:
         except TimeoutError:
             await self._fail("session", f"the session took longer than {SESSION_S:.0f} s")
         except UpcareError as error:
-            await self._fail(error.code, str(error))
+            if not self.ended:  # else it was aborted, and that has been said
+                await self._fail(error.code, str(error))
         finally:
             await self.worker.end()
+
+    async def expire(self) -> None:
+        """End the session if it is not started in time: the platform may be gone."""
+        await asyncio.sleep(START_S)
+        if not (self.started or self.ended):
+            await self.end_without_output(f"it was not started within {START_S:.0f} s")
 
     async def end_without_output(self, reason: str) -> None:
         """End the session here, make "no output" true, and say so if this registry computes."""
