@@ -269,7 +269,9 @@ class _Table:
         try:
             content = tomllib.loads(path.read_text("utf-8"), parse_float=Decimal)
         except FileNotFoundError:
-            raise ConfigError(f"{path.name} is missing in the folder {path.parent.name}") from None
+            raise ConfigError(
+                f"{path.name} is missing in the folder {path.resolve().parent.name}"
+            ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path.name}: not a TOML file: {error}") from None
         return cls(content, path.name)

@@ -7,7 +7,7 @@ registry; the present state is always a fold over it.
 What it gives: an entry that was altered, removed from the middle, inserted or reordered is found
 by ``verify`` alone. What it does not give alone: someone with write access can cut off the end,
 or rewrite everything and compute new digests. That is found by whoever remembers a later head,
-which is why heads are exchanged with peers.
+so keep the head that ``upcare ledger verify`` prints somewhere else.
 
 Entry digest: SHA-256 over a versioned tag and the length-prefixed fields. Bodies are canonical
 JSON (sorted keys, no spaces, ASCII, no floats): one value has one text.

@@ -19,9 +19,7 @@ def together() -> Callable[..., list[Any]]:
     MPyC's secure types need one process a party; lanes of bits and shares do not.
     """
 
-    def run(
-        parties: int, threshold: int, work: Callable[[Engine], Awaitable[Any]]
-    ) -> list[Any]:
+    def run(parties: int, threshold: int, work: Callable[[Engine], Awaitable[Any]]) -> list[Any]:
         async def session() -> list[Any]:
             engines = [
                 Engine(
@@ -34,6 +32,6 @@ def together() -> Callable[..., list[Any]]:
                 tasks = [engine.branch(work(engine), group=group) for engine in engines]
             return [task.result() for task in tasks]
 
-        return asyncio.run(asyncio.wait_for(session(), 60))
+        return asyncio.run(asyncio.wait_for(session(), 20))
 
     return run

@@ -52,11 +52,12 @@ async def product(engine: Engine, marker: str) -> dict[str, Any]:
     x = engine.to_secure_array(shares)
     y = x * x + 3
     opened = await engine.output(y)
+    bits = engine.np_random_bits(engine.secure_field(), 9)
     return {
         "x": shares.tolist(),
         "y": (await engine.from_secure_array(y)).tolist(),
         "mpyc": [int(v) for v in opened.value],
-        "prss": (await engine.from_secure_array(engine.np_random_bits(engine.secure_field(), 9))).tolist(),
+        "prss": (await engine.from_secure_array(bits)).tolist(),
     }
 
 
@@ -100,15 +101,18 @@ async def lost(engine: Engine, marker: str) -> dict[str, Any]:
     return {"y": (await engine.from_secure_array(y)).tolist()}
 
 
+def say(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 async def main() -> None:
     folder, index, story, marker = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
     grpc_channel.CONNECT_S = 20.0
     identity = Identity.load(Path(folder) / NAMES[index], now=datetime.datetime.now(datetime.UTC))
-    hello = SessionHello(
-        session_digest=bytes(32), study_digest=bytes(32), program_digest=bytes(32)
-    )
+    hello = SessionHello(session_digest=bytes(32), study_digest=bytes(32), program_digest=bytes(32))
     channel = GrpcChannel(identity, NAMES, parties=3, index=index, hello=hello, silence_s=8)
-    print(await channel.listen("127.0.0.1", [0]), flush=True)
+    say(await channel.listen("127.0.0.1", [0]))
     ports = json.loads(await asyncio.to_thread(sys.stdin.readline))
     answer: dict[str, Any] = {"argv": sys.argv[1:], "runtime": type(mpyc.runtime.mpc).__name__}
     try:
@@ -119,7 +123,7 @@ async def main() -> None:
         answer |= await globals()[story](engine, marker)
     except UpcareError as error:
         answer |= {"error": type(error).__name__, "text": str(error)}
-    print(json.dumps(answer), flush=True)
+    say(json.dumps(answer))
     await channel.close()
 
 

@@ -161,9 +161,8 @@ def test_the_sharing_is_the_polynomial_of_its_coefficients() -> None:
 
 
 @pytest.mark.parametrize(("m", "t"), [(3, 1), (5, 2), (7, 3)])
-def test_any_t_shares_are_determined_by_the_coefficients_whatever_the_secret(m: int, t: int) -> None:
-    """The map from the t coefficients to any t shares is a bijection, for every secret: so t
-    uniform coefficients make t uniform shares, and these are independent of the secret."""
+def test_any_t_shares_are_a_bijection_of_the_coefficients(m: int, t: int) -> None:
+    """For every secret: so t uniform coefficients make t uniform shares, whatever the secret."""
     points = range(1, m + 1)
     for coalition in itertools.combinations(points, t):
         matrix = [[pow(x, power, PRIME) for power in range(1, t + 1)] for x in coalition]

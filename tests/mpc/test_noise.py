@@ -8,6 +8,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_the_noise_is_what_its_uniform_bits_say(
     components: dict[Subset, list[Words]] = {}
     for _, drawn in results:
         for subset in {s for s, *_ in drawn}:
-            components[subset] = [w for s, purpose, _, w in drawn if (s, purpose) == (subset, "bit")]
+            components[subset] = [w for s, use, _, w in drawn if (s, use) == (subset, "bit")]
     bits = [np.bitwise_xor.reduce(words) for words in zip(*components.values(), strict=True)]
     assert opened([shares for shares, _ in results], t).tolist() == values_of(law, bits, cells)
 
@@ -289,9 +290,7 @@ def p_value(sample: npt.NDArray[np.int64], law: SampledLaplace, classes: int = 1
         edges.append(left)
         low, k = cumulative(law, left), left + 1
     bounds = [Fraction(0), *(cumulative(law, edge) for edge in edges), Fraction(1)]
-    expected = np.array(
-        [float((b - a) * len(sample)) for a, b in zip(bounds, bounds[1:], strict=False)]
-    )
+    expected = np.array([float((b - a) * len(sample)) for a, b in pairwise(bounds)])
     observed = np.bincount(
         np.searchsorted(np.array(edges, np.int64), sample, side="left"), minlength=len(expected)
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -31,7 +30,7 @@ from upcare_mpc.mpc.programs.noisy_sum import (
     sum_inputs,
 )
 from upcare_mpc.mpc.prss import LocalRandom
-from upcare_mpc.privacy.laplace import SampledLaplace, sample_law
+from upcare_mpc.privacy.laplace import sample_law
 from upcare_mpc.study.layout import Sensitivity
 
 SESSION = bytes(range(32))
@@ -48,8 +47,8 @@ class Fleet:
         self.vectors = np.arange(registries * cells, dtype=np.int64).reshape(registries, cells) - 7
         self.keys = [Ed25519PrivateKey.generate() for _ in range(registries)]
         self.noise_ids = [b"direct"] * parties
-        self.deal: Callable[[int, DealtInput, int], DealtInput] = lambda i, dealt, peer: dealt
-        self.before_inputs: Callable[[MemoryChannel], None] = lambda channel: None
+        self.deal = lambda i, dealt, peer: dealt
+        self.before_inputs = lambda channel: None
 
     def signatures(self, index: int) -> Signatures:
         def verify(signer: int, statement: bytes, signature: bytes) -> None:

@@ -17,6 +17,7 @@ from upcare_mpc.storage.sessions import Sessions, SessionState
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = datetime(2026, 11, 22, 13, tzinfo=UTC)
 STUDY, SESSION = b"s" * 32, b"n" * 32
+REQUEST = b"r" * 32
 OUTPUT = b"\x00sealed\xff"
 
 
@@ -32,7 +33,7 @@ def sessions(database: Database) -> Sessions:
 
 
 def brought_to(sessions: Sessions, state: SessionState, session: bytes = SESSION) -> None:
-    sessions.agree(session, STUDY, time=NOON)
+    sessions.agree(session, STUDY, b"r" + session[1:], time=NOON)
     if state in (SessionState.SPENT, SessionState.OUTPUT):
         sessions.spend(session, time=NOON)
     if state is SessionState.OUTPUT:
@@ -51,7 +52,7 @@ def test_the_output_is_given_back_byte_for_byte_even_after_a_restart(tmp_path: P
 
 
 def test_a_session_remembers_when_it_changed(sessions: Sessions) -> None:
-    sessions.agree(SESSION, STUDY, time=NOON)
+    sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
 
     sessions.spend(SESSION, time=LATER)
 
@@ -62,10 +63,17 @@ def test_a_session_remembers_when_it_changed(sessions: Sessions) -> None:
 
 
 def test_a_session_is_agreed_once(sessions: Sessions) -> None:
-    sessions.agree(SESSION, STUDY, time=NOON)
+    sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
 
     with pytest.raises(SessionError, match="already agreed; a session is used once"):
-        sessions.agree(SESSION, STUDY, time=NOON)
+        sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
+
+
+def test_a_signed_request_is_used_once(sessions: Sessions) -> None:
+    sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
+
+    with pytest.raises(SessionError, match="used before"):
+        sessions.agree(b"another".ljust(32), STUDY, REQUEST, time=NOON)
 
 
 def test_an_erased_session_takes_no_output(sessions: Sessions) -> None:
@@ -125,7 +133,7 @@ def test_a_session_erased_before_it_was_heard_of_is_refused_when_it_comes(
     sessions.erase(SESSION, STUDY, time=NOON)
 
     with pytest.raises(SessionError, match="already erased"):
-        sessions.agree(SESSION, STUDY, time=NOON)
+        sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
 
 
 def test_there_is_no_output_of_an_unknown_session(sessions: Sessions) -> None:
@@ -157,7 +165,7 @@ def test_the_database_itself_refuses_an_erased_session_with_bytes(
 
 
 def test_all_sessions_are_listed_oldest_first(sessions: Sessions) -> None:
-    sessions.agree(b"2" * 32, STUDY, time=LATER)
-    sessions.agree(b"1" * 32, STUDY, time=NOON)
+    sessions.agree(b"2" * 32, STUDY, b"q" * 32, time=LATER)
+    sessions.agree(b"1" * 32, STUDY, b"r" * 32, time=NOON)
 
     assert [row.session[:1] for row in sessions.all()] == [b"1", b"2"]

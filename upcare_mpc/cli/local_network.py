@@ -5,6 +5,7 @@ All processes end with this one: their standard input is a pipe of ours.
 """
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from upcare_mpc.cli.network import admit_party, found_network
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.client.researcher import Researcher, new_researcher
 from upcare_mpc.config import DataFiles
-from upcare_mpc.errors import ConfigError, SessionError
+from upcare_mpc.errors import InputError, SessionError
 from upcare_mpc.kinds import KINDS
 from upcare_mpc.study.spec import Study
 
@@ -188,8 +189,9 @@ class LocalNetwork:
     def _raise_if_ended(self) -> None:
         for name, process in self.processes.items():
             if process.poll() is not None:
-                lines = self.log(name).strip().splitlines() or ["no word"]
-                raise ConfigError(f"{name} ended: {lines[-1].removeprefix('upcare: error: ')}")
+                last = (self.log(name).strip().splitlines() or ["no word"])[-1]
+                words = re.sub(r"^upcare: error: (.*) \[[a-z._]+\]$", r"\1", last)
+                raise InputError(f"{name} ended: {words}")
 
 
 def _free_ports(count: int) -> list[int]:

@@ -6,7 +6,9 @@ Exit status 0 done, 1 refused or failed with one line, 2 wrong usage.
 
 import importlib
 import os
+import signal
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
@@ -55,6 +57,8 @@ def upcare() -> None:
 
 def run() -> NoReturn:
     """Run the command and turn every error into one line and a status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends with all cleaning up
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would print, we say in words
     try:
         status: Any = upcare.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
@@ -66,7 +70,8 @@ def run() -> NoReturn:
     except click.ClickException as error:
         _complain(error.format_message())
     except UpcareError as error:
-        _complain(f"{error} [{error.code}]")
+        first, *place = str(error).splitlines() or [type(error).__name__]
+        _complain(f"{first} [{error.code}]", place)
     except KeyboardInterrupt:
         _complain("interrupted")
     except BrokenPipeError:
@@ -76,6 +81,8 @@ def run() -> NoReturn:
         _complain(f"{error.strerror or type(error).__name__} [system]")
 
 
-def _complain(text: str) -> NoReturn:
-    print(f"upcare: error: {text}", file=sys.stderr)
+def _complain(text: str, place: Sequence[str] = ()) -> NoReturn:
+    """Say in one line what went wrong; on a terminal also show the place in what she wrote."""
+    lines = [f"upcare: error: {text}", *(place if sys.stderr.isatty() else ())]
+    print("\n".join(lines), file=sys.stderr)
     sys.exit(1)

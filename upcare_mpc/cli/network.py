@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from upcare_mpc.errors import ConfigError
-from upcare_mpc.link.certificates import Authority, Role, new_authority
+from upcare_mpc.link.certificates import Authority, Role, new_authority, new_request
 
 __all__ = ["admit_party", "found_network", "network"]
 
@@ -52,17 +52,46 @@ def init(folder: Path, name: str, overlap: int, committee: str) -> None:
     "--role", type=click.Choice(["registry", "platform"]), default="registry", show_default=True
 )
 @click.option(
+    "--request",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The party's request, from 'upcare network request'. Without it a key is made here.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Identity folder to make, or to send back to the party.",
+)
+def admit(folder: Path, name: str, role: Role, request: Path | None, out: Path) -> None:
+    """Admit one party: its certificate and the network's files.
+
+    Example: upcare network admit net de-a --request de-a.csr --out for-de-a
+    """
+    admit_party(folder, name, role=role, out=out, request=request)
+
+
+@network.command()
+@click.argument("name")
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     help="Identity folder to make.",
 )
-def admit(folder: Path, name: str, role: Role, out: Path) -> None:
-    """Make the identity of one party: key, certificate, and the network's files.
+def request(name: str, out: Path) -> None:
+    """Make this party's key, and the request that the network's founder certifies.
 
-    Example: upcare network admit net de-a --out de-a/identity
+    Send party.csr to the founder; put what comes back beside party.key, which stays here.
+
+    Example: upcare network request de-a --out de-a/identity
     """
-    admit_party(folder, name, role=role, out=out)
+    if (out / "party.key").exists():
+        raise ConfigError("this folder has an identity already; it is not overwritten")
+    content, key = new_request(name)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_secret(out / "party.key", key)
+    (out / "party.csr").write_bytes(content)
+    click.echo(f"send {out}/party.csr to the network's founder", err=True)
 
 
 def found_network(folder: Path, *, name: str, overlap: int, committee: int) -> None:
@@ -82,8 +111,16 @@ def found_network(folder: Path, *, name: str, overlap: int, committee: int) -> N
     )
 
 
-def admit_party(folder: Path, name: str, *, role: Role, out: Path, days: int = 397) -> None:
-    """Make an identity folder for one party.
+def admit_party(
+    folder: Path,
+    name: str,
+    *,
+    role: Role,
+    out: Path,
+    request: Path | None = None,
+    days: int = 397,
+) -> None:
+    """Make an identity folder for one party; with its key only if the party made no request.
 
     Raises:
         ConfigError: The name is not one, the folder is no network, or the identity exists.
@@ -101,9 +138,12 @@ def admit_party(folder: Path, name: str, *, role: Role, out: Path, days: int = 3
     except FileNotFoundError:
         raise ConfigError("this folder is no network; 'upcare network init' makes one") from None
     now = datetime.datetime.now(datetime.UTC)
-    certificate, key = authority.admit(name, role, now=now, days=days)
     out.mkdir(parents=True, exist_ok=True)
-    _write_secret(out / "party.key", key)
+    if request is None:
+        certificate, key = authority.admit(name, role, now=now, days=days)
+        _write_secret(out / "party.key", key)
+    else:
+        certificate = authority.certify(request.read_bytes(), name, role, now=now, days=days)
     (out / "party.pem").write_bytes(certificate)
     (out / "ca.pem").write_bytes(authority.certificate_pem)
     (out / "network.toml").write_bytes(agreement)

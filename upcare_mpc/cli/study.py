@@ -11,6 +11,7 @@ from upcare_mpc.cli import show
 from upcare_mpc.client.platform import PlatformClient, raise_bad_end
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.errors import SessionError, StudyError
+from upcare_mpc.kinds import of
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.study.spec import Study, parse
 
@@ -134,9 +135,14 @@ def read_study(file: Path) -> Study:
         StudyError: It is not there, or not a study.
     """
     try:
-        return parse(file.read_bytes(), name=file.name)
+        study = parse(file.read_bytes(), name=file.name)
     except (FileNotFoundError, IsADirectoryError):
         raise StudyError(f"{file.name}: no such study file") from None
+    try:
+        of(study)  # the kind's own options
+    except StudyError as error:
+        raise StudyError(f"{file.name}: {error}") from None
+    return study
 
 
 def preview_lines(asked: Study, network_overlap: int) -> tuple[Question, Question | None]:

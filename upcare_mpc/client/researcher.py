@@ -69,7 +69,7 @@ class Researcher:
             raise ConfigError(
                 f"{missing} is missing; 'upcare researcher init' makes the folder"
             ) from None
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ConfigError("the researcher's key files cannot be read") from error
         return cls(
             signing=signing,

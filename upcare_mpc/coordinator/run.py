@@ -87,6 +87,8 @@ class Run:
         outputs: Roster places whose sealed output has arrived.
         charged: Registries whose signed statement of what they charged has arrived.
         words: Computing registries that have signed that no output left.
+        failures: What went wrong, in the order in which it was heard.
+        gone: Registries that have failed or were lost.
     """
 
     descriptor: Descriptor
@@ -98,6 +100,7 @@ class Run:
     charged: set[str] = field(default_factory=set)
     words: dict[str, study_pb2.NoOutput] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _phases: dict[str, set[str]] = field(default_factory=dict)
 
@@ -144,7 +147,10 @@ class Run:
         parties, threshold = self.descriptor.parties, self.descriptor.threshold
         await self._until(lambda: len(self.outputs) == parties or bool(self.failures), SESSION_S)
         if len(self.outputs) < parties:
-            await self._until(lambda: len(self.outputs) == parties, GRACE_S)
+            computing = set(self.names[:parties])
+            await self._until(
+                lambda: len(self.outputs) == parties or computing <= self.gone, GRACE_S
+            )
         if len(self.outputs) > threshold:
             self.note("opening", f"{len(self.outputs)} of {parties} sealed shares have arrived")
             await self._until(lambda: len(self.charged) == len(self.names), CHARGES_S)
@@ -157,7 +163,11 @@ class Run:
         self._abort(reason)
         await self._until(lambda: len(self.words) >= parties - threshold, WORDS_S)
         if self.release():
-            reason += "; no output left, all charges are released"
+            reason += (
+                "; too few outputs left to be opened, the other registries' charges are released"
+                if self.outputs
+                else "; no output left, all charges are released"
+            )
         else:
             reason += "; what was charged stays charged"
         raise SessionError(reason)
@@ -197,6 +207,7 @@ class Run:
         """A registry's stream has ended in the middle."""
         if name in self.names and self.descriptor.place(name) not in self.outputs:
             self.failures.append(f"{name} was lost during the session")
+            self.gone.add(name)
             self.changed.set()
 
     def _hear_phase(self, name: str, phase: str) -> None:
@@ -214,6 +225,7 @@ class Run:
                 self.note(phase, text)
 
     def _hear_failure(self, name: str, failure: coordinator_pb2.Failure) -> None:
+        self.gone.add(name)
         if failure.text:
             self.failures.append(f"{name}: {failure.text}")
         counts = self.descriptor.place(name) < self.descriptor.parties

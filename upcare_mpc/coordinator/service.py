@@ -25,7 +25,7 @@ _OPTIONS = [
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # registries ping every 10 s
     ("grpc.so_reuseport", 0),
 ]
 
@@ -62,6 +62,7 @@ class _Attendance(coordinator_pb2_grpc.AttendanceServicer):
 
     async def Attend(self, _requests: Any, context: Any) -> None:  # noqa: N802
         """Keep a registry's stream."""
+        first = await context.read()  # before any refusal: an unread message would mask it
         name = None
         for host in context.auth_context().get("x509_subject_alternative_name", ()):
             party = party_of_host(host.decode("ascii", "replace"))
@@ -71,7 +72,6 @@ class _Attendance(coordinator_pb2_grpc.AttendanceServicer):
             await context.abort(
                 grpc.StatusCode.UNAUTHENTICATED, "the certificate is not a registry's"
             )
-        first = await context.read()
         if first is grpc.aio.EOF or first.join.version != "1":
             await context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION, "protocol version 1 is spoken here"

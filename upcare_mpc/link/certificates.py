@@ -2,8 +2,9 @@
 
 A certificate names one party and its role in a DNS name that exists nowhere else:
 ``de-a.registry.upcare`` or ``platform.platform.upcare``. The same P-256 key proves the party in
-mutual TLS 1.3 and signs its statements; TLS signs under its own context string and every
-statement begins with its use (``link.statements``), so neither signature can stand for the other.
+mutual TLS and signs its statements; neither signature can stand for the other: every statement
+begins with its use (``link.statements``), TLS 1.3 signs under a context string of its own, and what
+TLS 1.2 signs, which a peer may ask for, has fresh random bytes where a statement has a digest.
 
 Adversary: whoever holds a certificate of another network, an expired one, or one that names
 another party. The CA itself is trusted to name registries truthfully; it can read nothing.
@@ -25,7 +26,7 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from upcare_mpc.errors import ConfigError, ProtocolError
 
-__all__ = ["Authority", "Identity", "Network", "Party", "Role", "new_authority"]
+__all__ = ["Authority", "Identity", "Network", "Party", "Role", "new_authority", "new_request"]
 
 Role = Literal["registry", "platform"]
 
@@ -33,6 +34,13 @@ _SUFFIX = ".upcare"
 _CA_DAYS = 3650
 _PARTY_DAYS = 397
 _MAX_PEM = 8 << 10
+# What reading a peer's certificate can raise before its chain is checked.
+_MALFORMED = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
 
 
@@ -95,7 +103,7 @@ class Network:
             raise ConfigError("a certificate may have 8 KiB")
         try:
             certificate = x509.load_pem_x509_certificate(pem.encode())
-        except ValueError as error:
+        except _MALFORMED as error:
             raise ConfigError("a certificate cannot be read") from error
         name, role = _named_party(certificate)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
@@ -114,7 +122,7 @@ class Network:
 def _named_party(certificate: x509.Certificate) -> tuple[str, Role]:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+    except (x509.ExtensionNotFound, *_MALFORMED) as error:
         raise ConfigError("a certificate names no party") from error
     hosts = extension.value.get_values_for_type(x509.DNSName)
     party = party_of_host(hosts[0]) if len(hosts) == 1 else None
@@ -225,7 +233,7 @@ class Authority:
     def admit(
         self, name: str, role: Role, *, now: datetime.datetime, days: int = _PARTY_DAYS
     ) -> tuple[bytes, bytes]:
-        """Make a key and a certificate for one party.
+        """Make a key and a certificate for one party, where one person runs both.
 
         Returns:
             Certificate and private key, both PEM.
@@ -233,13 +241,38 @@ class Authority:
         Raises:
             ConfigError: The name is not one that a roster can hold.
         """
-        if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"a party's name has 2 to 31 of a-z, 0-9 and '-', a letter first, got {name!r}"
-            )
+        request, key = new_request(name)
+        return self.certify(request, name, role, now=now, days=days), key
+
+    def certify(
+        self,
+        request: bytes,
+        name: str,
+        role: Role,
+        *,
+        now: datetime.datetime,
+        days: int = _PARTY_DAYS,
+    ) -> bytes:
+        """Certify the key of a party's request under the name that the network gives it.
+
+        Args:
+            request: PKCS #10 request, PEM; only its key is taken from it.
+            name: Name in the network.
+            role: What it may act as.
+            now: Start of validity.
+            days: Length of validity.
+
+        Returns:
+            Certificate, PEM.
+
+        Raises:
+            ConfigError: The request is not one, or not signed by its own P-256 key, or the name is
+                not one that a roster can hold.
+        """
+        _check_name(name)
         ca = x509.load_pem_x509_certificate(self.certificate_pem)
         ca_key = _load_key(self.key_pem)
-        key = ec.generate_private_key(ec.SECP256R1())
+        public_key = _requested_key(request)
         authority_id = ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         extensions: list[tuple[x509.ExtensionType, bool]] = [
             (x509.SubjectAlternativeName([x509.DNSName(host_of(name, role))]), False),
@@ -259,7 +292,7 @@ class Authority:
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
             .issuer_name(ca.subject)
-            .public_key(key.public_key())
+            .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(minutes=5))
             .not_valid_after(now + datetime.timedelta(days=days))
@@ -267,7 +300,44 @@ class Authority:
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical=critical)
         certificate = builder.sign(ca_key, hashes.SHA256())
-        return certificate.public_bytes(serialization.Encoding.PEM), _pem(key)
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def new_request(name: str) -> tuple[bytes, bytes]:
+    """Make a party's key and its request to be certified; the key never leaves the party.
+
+    Returns:
+        PKCS #10 request and private key, both PEM.
+
+    Raises:
+        ConfigError: The name is not one that a roster can hold.
+    """
+    _check_name(name)
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    signed = request.sign(key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM), _pem(key)
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"a party's name has 2 to 31 of a-z, 0-9 and '-', a letter first, got {name!r}"
+        )
+
+
+def _requested_key(pem: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        request = x509.load_pem_x509_csr(pem)
+        key = request.public_key()
+    except _MALFORMED as error:
+        raise ConfigError("the party's request cannot be read") from error
+    p256 = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
+    if not p256 or not request.is_signature_valid:
+        raise ConfigError("the party's request is not signed by a P-256 key of its own")
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key
 
 
 def new_authority(network: str, *, now: datetime.datetime) -> Authority:

@@ -13,7 +13,7 @@ make this process keep more than ``mailbox.MAX_UNCLAIMED_BYTES`` that nobody ask
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,7 @@ _OPTIONS = [
     ("grpc.max_send_message_length", PIECE_BYTES + (64 << 10)),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # else pings cost the connection
     ("grpc.so_reuseport", 0),
 ]
 
@@ -64,6 +65,7 @@ class _Peer:
         self.room.set()
         self.linked = asyncio.Event()
         self.closed = asyncio.Event()
+        self.flushed = asyncio.Event()  # all that was queued to a peer that dialled is sent
         self.accepted = False  # one stream a peer, from its first message on
         self.waiting_since: float | None = None
         self.took_at = 0.0  # when the peer last took a piece, or its queue became long
@@ -159,7 +161,7 @@ class GrpcChannel:
         """Send what is queued, say goodbye, and end all links."""
         for peer in self._peers.values():
             peer.outgoing.put_nowait(None)
-        waits = [peer.closed.wait() for peer in self._peers.values()]
+        waits = [peer.closed.wait() for peer in self._peers.values() if peer.linked.is_set()]
         if waits:
             await asyncio.wait([asyncio.ensure_future(wait) for wait in waits], timeout=3.0)
         for task in self._tasks:
@@ -167,7 +169,7 @@ class GrpcChannel:
         for channel in self._dialled:
             await channel.close()
         if self._server is not None:
-            await self._server.stop(grace=0.2)
+            await self._server.stop(grace=3.0)  # at once, if what was written has left
 
     # -- the port -------------------------------------------------------------------------------
 
@@ -262,31 +264,32 @@ class GrpcChannel:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "already linked")
         peer.accepted = True
         try:
-            first = await asyncio.wait_for(context.read(), CONNECT_S)
-            self._check_hello(_hello_in(first, peer.name), index)
-        except TimeoutError:
-            peer.fail(LinkError(f"{peer.name} did not say Hello within {CONNECT_S:.0f} s"))
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first message is Hello")
+            await self._greet(peer, index, context)
+            # Until the peer says goodbye or we do: ours ends the stream, so it is seen at once.
+            await _first_of(self._read(peer, _frames_of(context)), peer.flushed.wait())
         except UpcareError as error:
             peer.fail(error)
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        finally:
+            peer.fail()
+
+    async def _greet(self, peer: _Peer, index: int, context: Any) -> None:
+        """Check the Hello of a peer that dialled, answer it, and begin to send."""
+        try:
+            first = await asyncio.wait_for(context.read(), CONNECT_S)
+        except TimeoutError:
+            raise LinkError(f"{peer.name} did not say Hello within {CONNECT_S:.0f} s") from None
+        self._check_hello(_hello_in(first, peer.name), index)
         await context.write(link_pb2.ExchangeResponse(hello=self._own_hello()))
 
         async def write(frame: link_pb2.Frame) -> None:
             await context.write(link_pb2.ExchangeResponse(frame=frame))
 
-        done = asyncio.Event()
-
         async def finish() -> None:
-            done.set()
+            peer.flushed.set()
 
         self._spawn(self._write(peer, write, finish))
         peer.linked.set()
-        try:
-            await self._read(peer, _frames_of(context))
-        finally:
-            peer.fail()
-        await asyncio.wait([asyncio.ensure_future(done.wait())], timeout=3.0)
 
     async def _read(self, peer: _Peer, frames: AsyncIterator[link_pb2.Frame]) -> None:
         """Deliver whole frames until the stream ends."""
@@ -363,13 +366,24 @@ class _Servicer(link_pb2_grpc.LinkServicer):
         await self._accept(context)
 
 
+async def _first_of(*works: Coroutine[Any, Any, Any]) -> None:
+    """Run several until one ends, then cancel the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 def _hello_in(first: Any, name: str) -> link_pb2.Hello:
     """The Hello that the first message of a stream must be."""
     if first is grpc.aio.EOF:
         raise LinkError(f"{name} closed the link before its Hello")
     if not first.HasField("hello") or first.ByteSize() > HELLO_BYTES:
         raise ProtocolError(f"{name} did not begin with a Hello")
-    return first.hello
+    hello: link_pb2.Hello = first.hello
+    return hello
 
 
 async def _frames_of(stream: Any) -> AsyncIterator[link_pb2.Frame]:
@@ -396,7 +410,7 @@ def _link_error(name: str, error: grpc.aio.AioRpcError) -> UpcareError:
         return ProtocolError(f"{name} refused the session: it runs another one or another version")
     if error.code() == grpc.StatusCode.UNAUTHENTICATED:
         return LinkError(f"{name} does not know this registry as a peer of the session")
-    if "handshake" in detail.lower() or "certificate" in detail.lower() or "ssl" in detail.lower():
+    if any(word in detail.lower() for word in ("handshake", "certificate", "ssl", "verification")):
         return LinkError(
             f"no trusted connection to {name}: its certificate or ours is not accepted"
         )

@@ -4,6 +4,8 @@ Each statement begins with its version and use, then fixed-length fields, or var
 4-byte big-endian length before them; so no statement can be read as another.
 """
 
+import hashlib
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -16,6 +18,7 @@ __all__ = [
     "check_authorization",
     "check_request",
     "no_output_statement",
+    "request_digest",
     "request_statement",
     "spent_statement",
 ]
@@ -39,6 +42,11 @@ def request_statement(request: study_pb2.StudyRequest) -> bytes:
         request.not_after.to_bytes(8, "big", signed=True),
         request.nonce,
     )
+
+
+def request_digest(request: study_pb2.StudyRequest) -> bytes:
+    """Name a signed request, whatever its signature; 32 bytes."""
+    return hashlib.sha256(request_statement(request)).digest()
 
 
 def check_request(request: study_pb2.StudyRequest, *, now: float) -> None:

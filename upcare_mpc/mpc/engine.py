@@ -23,7 +23,8 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -93,6 +94,35 @@ def _field_elements(field_type: Any, payload: bytes) -> list[int]:
 mpyc.runtime.pickle = _NoPickle
 mpyc.finfields.FiniteFieldElement.from_bytes = classmethod(_field_elements)
 let_failures_travel(mpyc.asyncoro)
+
+
+class _Forked(mpyc.asyncoro._ProgramCounterWrapper):  # type: ignore[misc, name-defined]  # noqa: SLF001
+    """A coroutine under a forked program counter that sees what is thrown into it.
+
+    MPyC's own wrapper ends at once when an awaited future fails or the task is cancelled: no
+    ``except``, ``finally`` or ``async with`` of the coroutine would run.
+    """
+
+    pc: list[int]
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        step = partial(self.coro.send, None)
+        while True:
+            outer = self.runtime._program_counter  # noqa: SLF001 - MPyC's place for it
+            self.runtime._program_counter = self.pc  # noqa: SLF001
+            try:
+                waited_for = step()
+            except StopIteration as result:
+                return result.value
+            else:
+                self.pc = self.runtime._program_counter  # noqa: SLF001
+            finally:
+                self.runtime._program_counter = outer  # noqa: SLF001
+            try:
+                yield waited_for
+                step = partial(self.coro.send, None)
+            except BaseException as thrown:  # noqa: BLE001 - passed on to the coroutine
+                step = partial(self.coro.throw, thrown)
 
 
 class _Peer:
@@ -200,8 +230,10 @@ class Engine(mpyc.runtime.Runtime):  # type: ignore[misc, name-defined]  # MPyC 
         self, coroutine: Coroutine[Any, Any, T], *, group: asyncio.TaskGroup
     ) -> "asyncio.Task[T]":
         """Run a coroutine concurrently under a forked program counter, as a task of ``group``."""
-        forked = mpyc.asyncoro._ProgramCounterWrapper(self, coroutine)  # noqa: SLF001 - how MPyC forks
-        return group.create_task(mpyc.asyncoro._wrap_in_coro(forked))  # noqa: SLF001
+        forked = _Forked(self, coroutine)
+        task = group.create_task(mpyc.asyncoro._wrap_in_coro(forked))  # noqa: SLF001 - as MPyC does
+        task.add_done_callback(lambda _: coroutine.close())  # it may be cancelled before it starts
+        return task
 
     def lane(self) -> "EngineLane":
         """Open this branch's lane of messages and pseudorandom streams; once per branch."""

@@ -50,15 +50,20 @@ class Books:
         """Record the operator's no."""
         self._record(lambda _: approval.refuse(study=study, snapshot=self._snapshot, reason=reason))
 
-    def agree(self, question: Question, session: bytes) -> None:
-        """Agree to one session: use up the approval, reserve the charge.
+    def agree(self, question: Question, session: bytes, request: bytes) -> None:
+        """Agree to one session: use up the request and the approval, reserve the charge.
+
+        Args:
+            question: What is asked.
+            session: Digest of the session descriptor.
+            request: Digest of the researcher's signed request.
 
         Raises:
             SessionError: The session is known already.
             RefusedError: An operator's approval is wanted and not there.
             BudgetExceeded: A cap would be passed.
         """
-        self._sessions.agree(session, question.digest, time=_now())
+        self._sessions.agree(session, question.digest, request, time=_now())
         try:
             if not self._policy.automatic:
                 self._record(

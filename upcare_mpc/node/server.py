@@ -81,12 +81,16 @@ class Node:
             # This node stopped in the middle: its worker and the shares in it are gone.
             if self.books.erase(study, session):
                 self._say_failure(session, "the node was restarted during the session", word=True)
+        told = ""
         try:
             while True:
                 try:
                     await self._attend()
                 except grpc.aio.AioRpcError as error:
-                    self._log(_why(error))
+                    why = _why(error)
+                    if self.attending or why != told:
+                        self._log(why)  # once, not every second
+                    told = why
                 self.attending = False
                 await asyncio.sleep(1.0)
         finally:

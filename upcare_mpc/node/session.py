@@ -22,7 +22,12 @@ from upcare_mpc.errors import ProtocolError, SessionError, UpcareError
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.certificates import Identity, verify_signature
 from upcare_mpc.link.roster import check_roster
-from upcare_mpc.link.statements import approval_statement, no_output_statement, spent_statement
+from upcare_mpc.link.statements import (
+    approval_statement,
+    no_output_statement,
+    request_digest,
+    spent_statement,
+)
 from upcare_mpc.mpc.programs.contract import check_descriptor
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.process import WorkerProcess
@@ -89,7 +94,7 @@ class NodeSession:
             raise ProtocolError(f"the session names another certificate or snapshot of {me.name}")
         if descriptor.place(party.name) < descriptor.parties and not party.computes:
             raise ProtocolError(f"{party.name} does not compute, but the session wants it to")
-        books.agree(question, descriptor.digest)
+        books.agree(question, descriptor.digest, request_digest(proposal.request))
         try:
             worker = await take_worker()
         except BaseException:

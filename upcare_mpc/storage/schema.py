@@ -53,7 +53,7 @@ _coordinator = MetaData()
 NODE = Schema(owner="node", version=1, tables=_node)
 COORDINATOR = Schema(owner="coordinator", version=1, tables=_coordinator)
 
-# A registry's chain of ledger events, approvals and consents; see upcare_mpc.journal.
+# A registry's chain of ledger events and approvals; see upcare_mpc.journal.
 JOURNAL = Table(
     "journal",
     _node,
@@ -71,6 +71,7 @@ SESSIONS = Table(
     _node,
     Column("session", LargeBinary, primary_key=True),
     Column("study", LargeBinary, nullable=False),
+    Column("request", LargeBinary, unique=True),  # NULL where the session was never agreed to
     Column("state", Text, nullable=False),
     Column("sealed_output", LargeBinary),
     Column("created", Text, nullable=False),

@@ -7,7 +7,8 @@
 so "no output left this node" stays true after it was signed, whatever crashes or races. A
 session that this node never heard of can be erased too: it is then refused when it comes late.
 
-A session digest is used once; a retry is a new session.
+A session digest is used once, and so is a researcher's signed request: whoever carries it cannot
+run it again at the registries' expense. A retry is a new session on a newly signed request.
 """
 
 from dataclasses import dataclass
@@ -72,11 +73,17 @@ class Sessions:
             rows = connection.execute(select(SESSIONS).order_by(SESSIONS.c.created)).mappings()
             return tuple(_row(row) for row in rows)
 
-    def agree(self, session: bytes, study: bytes, *, time: datetime) -> None:
-        """Enter a new session.
+    def agree(self, session: bytes, study: bytes, request: bytes, *, time: datetime) -> None:
+        """Enter a new session and use up the signed request that asked for it.
+
+        Args:
+            session: Digest of the session descriptor.
+            study: Digest of the study.
+            request: Digest of the researcher's signed request; one request, one session.
+            time: Now, UTC.
 
         Raises:
-            SessionError: The session is known already.
+            SessionError: The session is known already, or the request was used before.
         """
         with self._database.write() as connection:
             known = _find(connection, session)
@@ -85,7 +92,12 @@ class Sessions:
                     f"session {_short(session)}: already {known.state.value}; "
                     "a session is used once"
                 )
-            _insert(connection, session, study, SessionState.AGREED, time)
+            used = select(SESSIONS.c.session).where(SESSIONS.c.request == request)
+            if connection.execute(used).first() is not None:
+                raise SessionError(
+                    "this signed request was used before; the researcher has to submit again"
+                )
+            _insert(connection, session, study, SessionState.AGREED, time, request=request)
 
     def spend(self, session: bytes, *, time: datetime) -> None:
         """Note that the budget is spent and input shares may leave."""
@@ -170,12 +182,23 @@ def _row(row: RowMapping) -> SessionRow:
 
 
 def _insert(
-    connection: Connection, session: bytes, study: bytes, state: SessionState, time: datetime
+    connection: Connection,
+    session: bytes,
+    study: bytes,
+    state: SessionState,
+    time: datetime,
+    *,
+    request: bytes | None = None,
 ) -> None:
     now = utc_text(time)
     connection.execute(
         SESSIONS.insert().values(
-            session=session, study=study, state=state.value, created=now, changed=now
+            session=session,
+            study=study,
+            request=request,
+            state=state.value,
+            created=now,
+            changed=now,
         )
     )
 

@@ -1,0 +1,36 @@
+"""Running ``upcare`` inside the test: its output, its status, and no traceback, ever."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from upcare_mpc.cli.main import run
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    status: object
+    out: str
+    err: str
+
+
+@pytest.fixture
+def upcare(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ran]:
+    """Run one command to its end."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def command(*arguments: str) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["upcare", *arguments])
+        with pytest.raises(SystemExit) as end:
+            run()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return Ran(end.value.code, out, err)
+
+    return command

@@ -1,0 +1,86 @@
+"""What a policy lets through: everything that is not listed is refused, and said in words."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from registries import Registries, counts, registries
+
+from upcare_mpc.config import Agreement, Policy
+from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
+from upcare_mpc.node.question import charge, check_policy, read_question
+from upcare_mpc.study.spec import Study
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]:
+    made = registries(tmp_path_factory.mktemp("registries"))
+    yield made
+    made.close()
+
+
+def check(network: Registries, study: Study, registry: str = "de-a", **changes: object) -> None:
+    policy: Policy = replace(network["de-a"].node.party.policy, **changes)
+    check_policy(network.question(study), network.request(study), policy, registry=registry)
+
+
+def test_what_the_policy_lists_passes(network: Registries) -> None:
+    check(network, counts())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"researchers": {}}, "does not know this researcher's key"),
+        ({"purposes": frozenset()}, "does not accept purpose DUO:0000007 (accepted: none)"),
+        (
+            {"purposes": frozenset({"DUO:0000042"})},
+            "does not accept purpose DUO:0000007 (accepted: DUO:0000042)",
+        ),
+        ({"kinds": frozenset({"survival"})}, "does not accept studies of kind counts"),
+        ({"epsilon_per_study": Fraction(1, 2)}, "accepts at most epsilon 0.5 a study, 1 asked"),
+    ],
+)
+def test_what_the_policy_does_not_list_is_refused_in_words(
+    network: Registries, changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        check(network, counts(), **changes)
+
+    assert str(refused.value) == words
+
+
+def test_a_registry_that_is_not_asked_refuses(network: Registries) -> None:
+    with pytest.raises(RefusedError, match="is not asked by this study"):
+        check(network, counts(), registry="fr-b")
+
+
+def test_exactly_the_epsilon_allowed_passes(network: Registries) -> None:
+    check(network, counts(epsilon="5"))
+    with pytest.raises(RefusedError, match="at most epsilon 5"):
+        check(network, counts(epsilon="5.000001"))
+
+
+def test_less_overlap_than_the_agreement_is_refused(network: Registries) -> None:
+    agreement = Agreement(name="test", overlap=2, committee=3)
+    request = network.request(counts())
+
+    with pytest.raises(StudyError, match="overlap: wanted at least 2"):
+        read_question(request, agreement, now=0)
+
+
+def test_an_unsigned_request_is_refused_before_anything_else(network: Registries) -> None:
+    request = network.request(counts())
+    request.signature = b""
+
+    with pytest.raises(ProtocolError, match="not signed"):
+        read_question(request, network.agreement, now=0)
+
+
+def test_every_registry_pays_the_full_cost_of_the_release(network: Registries) -> None:
+    question = network.question(counts(epsilon="0.3"))
+
+    assert charge(question).epsilon == Fraction(3, 10)
+    assert charge(question).delta == question.guarantee.delta > 0
+    assert charge(question).purpose == "DUO:0000007"

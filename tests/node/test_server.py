@@ -1,0 +1,165 @@
+"""A node among messages: what it answers, and what it survives."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from registries import Registries, counts, registries
+
+from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
+from upcare_mpc.client.researcher import Researcher, new_researcher
+from upcare_mpc.node import session as session_module
+from upcare_mpc.node.server import MAX_SESSIONS
+
+Quote = coordinator_pb2.Quote
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Registries]:
+    made = registries(tmp_path)
+    yield made
+    made.close()
+
+
+def quote(network: Registries, **study: str) -> coordinator_pb2.Quote:
+    request = network.request(counts(**study))
+    (answer,) = network["de-a"].hears(offer=coordinator_pb2.Offer(request=request, submitted=True))
+    return answer.quote
+
+
+def test_a_quote_says_yes_what_is_left_and_on_which_data(network: Registries) -> None:
+    answer = quote(network)
+
+    assert answer.verdict == Quote.VERDICT_YES
+    assert answer.epsilon_left == "10"
+    assert answer.snapshot == network["de-a"].node.snapshot.digest
+    assert network["de-a"].charges == []
+
+
+def test_a_stranger_is_refused_and_not_told_what_is_left(
+    network: Registries, tmp_path: Path
+) -> None:
+    new_researcher(tmp_path / "stranger", identity_folder=tmp_path / "net", platform="localhost:1")
+    request = Researcher.load(tmp_path / "stranger").request(counts(), now=time.time())
+
+    (answer,) = network["de-a"].hears(offer=coordinator_pb2.Offer(request=request))
+
+    assert answer.quote.verdict == Quote.VERDICT_NO
+    assert answer.quote.epsilon_left == ""
+
+
+def test_a_quote_over_budget_is_no_in_words(network: Registries) -> None:
+    for number in range(2):
+        study = counts(f"before {number}", epsilon="4")
+        network["de-a"].node.books.agree(
+            network.question(study), bytes([number] * 32), bytes([number] * 32)
+        )
+
+    answer = quote(network, epsilon="3")
+
+    assert answer.verdict == Quote.VERDICT_NO
+    assert "epsilon 3 asked, 2 left under the cap for all studies" in answer.reason
+
+
+def test_a_damaged_journal_is_a_no_not_a_silence(network: Registries) -> None:
+    network["de-a"].node.books.agree(network.question(counts()), bytes(32), bytes(32))
+    with network["de-a"].database.write() as connection:
+        connection.exec_driver_sql("UPDATE journal SET body = '{}'")
+
+    answer = quote(network)
+
+    assert answer.verdict == Quote.VERDICT_NO
+    assert "journal entry 1: it was altered" in answer.reason
+
+
+def test_with_manual_approval_a_submitted_study_waits_and_a_previewed_one_does_not(
+    tmp_path: Path,
+) -> None:
+    network = registries(tmp_path, approval="manual")
+    node = network["de-a"].node
+    request = network.request(counts())
+
+    network["de-a"].hears(offer=coordinator_pb2.Offer(request=request, submitted=False))
+    assert not node.waiting
+    (answer,) = network["de-a"].hears(offer=coordinator_pb2.Offer(request=request, submitted=True))
+
+    assert answer.quote.verdict == Quote.VERDICT_PENDING
+    assert list(node.waiting) == [counts().digest]
+    network.close()
+
+
+def test_without_the_operators_yes_a_session_is_not_agreed_to(tmp_path: Path) -> None:
+    network = registries(tmp_path, approval="manual")
+    _, proposal = network.proposal(counts())
+
+    (answer,) = network["de-a"].hears(proposal=proposal)
+
+    assert answer.failure.text == "the operator has not approved this study"
+    assert network["de-a"].charges == []
+    network.close()
+
+
+def test_a_session_that_is_never_started_is_given_up_and_costs_nothing(
+    network: Registries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "START_S", 0.1)
+    _, proposal = network.proposal(counts())
+
+    async def approve_and_wait() -> list[coordinator_pb2.AttendRequest]:
+        await network["de-a"].hear(proposal=proposal)
+        await asyncio.sleep(0.3)
+        return network["de-a"].said()
+
+    (answer,) = asyncio.run(approve_and_wait())
+
+    assert "was not started within" in answer.failure.text
+    assert answer.failure.HasField("no_output")
+    assert network["de-a"].charges == ["released"]
+    assert not network["de-a"].workers[0].alive
+
+
+def test_a_node_takes_no_more_sessions_than_it_says(network: Registries) -> None:
+    answers = []
+    for number in range(MAX_SESSIONS + 1):
+        _, proposal = network.proposal(counts(f"session {number}"))
+        answers += network["de-a"].hears(proposal=proposal)
+
+    assert [answer.HasField("approval") for answer in answers] == [True] * MAX_SESSIONS + [False]
+    assert "is busy" in answers[-1].failure.text
+
+
+def test_messages_about_unknown_sessions_change_nothing(network: Registries) -> None:
+    registry, digest = network["de-a"], bytes(32)
+
+    answers = [
+        *registry.hears(start=coordinator_pb2.Start(session_digest=digest)),
+        *registry.hears(abort=coordinator_pb2.Abort(session_digest=digest)),
+        *registry.hears(recall=coordinator_pb2.Recall(session_digest=digest)),
+        *registry.hears(finished=coordinator_pb2.Finished(session_digest=digest)),
+        *registry.hears(releases=coordinator_pb2.Releases(descriptor=b"?")),
+    ]
+
+    assert answers == []
+    assert registry.charges == []
+
+
+def test_a_reservation_left_behind_by_a_crash_is_given_back_at_the_next_start(
+    network: Registries,
+) -> None:
+    books, question = network["de-a"].node.books, network.question(counts())
+    books.agree(question, bytes(32), bytes(32))
+    books._sessions.erase(bytes(32), question.digest, time=session_time())
+
+    assert books.unfinished() == [(question.digest, bytes(32))]
+    books.erase(question.digest, bytes(32))
+
+    assert network["de-a"].charges == ["released"]
+    assert books.unfinished() == []
+
+
+def session_time() -> object:
+    import datetime
+
+    return datetime.datetime.now(datetime.UTC)
