@@ -1,9 +1,10 @@
 """A platform, or a coalition, that asks for a refund although an output may have left.
 
 A refunded charge can be spent again: if an output of the first run exists all the same, two noisy
-answers are out for the price of one. So a charge is given back only on the signed words of m - t
-computing registries that their output does not exist: then at most t outputs do, which open
-nothing. The registry under attack is fr-a, which contributes; the committee is de-a, de-b, de-c.
+answers are out for the price of one. So a charge is given back only on the signed words of ALL m
+computing registries that their output does not exist. Words of m - t would not do: beside up to t
+outputs that left, t curious signers remember shares of their own, and 2t shares open the result.
+The registry under attack is fr-a, which contributes; the committee is de-a, de-b, de-c.
 """
 
 import asyncio
@@ -54,38 +55,48 @@ def spent(tmp_path: Path) -> Iterator[Spent]:
     network.close()
 
 
-def test_the_words_of_two_of_three_release_the_charge_once(spent: Spent) -> None:
-    assert spent.release(spent.word("de-a"), spent.word("de-c")) == ["released"]
-    assert spent.release(spent.word("de-a"), spent.word("de-c")) == ["released"]
+ALL = ("de-a", "de-b", "de-c")
 
 
-def test_no_word_and_one_word_release_nothing(spent: Spent) -> None:
+def test_the_words_of_all_three_release_the_charge_once(spent: Spent) -> None:
+    assert spent.release(*map(spent.word, ALL)) == ["released"]
+    assert spent.release(*map(spent.word, ALL)) == ["released"]
+
+
+def test_fewer_words_than_all_release_nothing(spent: Spent) -> None:
     assert spent.release() == ["spent"]
     assert spent.release(spent.word("de-a")) == ["spent"]
+    assert spent.release(spent.word("de-a"), spent.word("de-c")) == ["spent"]
 
 
 def test_one_registry_saying_it_twice_is_one_word(spent: Spent) -> None:
-    assert spent.release(spent.word("de-a"), spent.word("de-a")) == ["spent"]
+    words = [spent.word(name) for name in ("de-a", "de-b", "de-a")]
+
+    assert spent.release(*words) == ["spent"]
 
 
 def test_words_of_another_session_release_nothing(spent: Spent) -> None:
     other, _ = spent.network.proposal(spent.study)
 
-    words = [spent.word(name, session=other.digest) for name in ("de-a", "de-b", "de-c")]
+    words = [spent.word(name, session=other.digest) for name in ALL]
 
     assert spent.release(*words) == ["spent"]
     assert spent.release(*words, descriptor=other) == ["spent"]
 
 
 def test_the_word_of_a_contributing_registry_does_not_count(spent: Spent) -> None:
-    assert spent.release(spent.word("de-a"), spent.word("fr-a")) == ["spent"]
+    words = [spent.word(name) for name in ("de-a", "de-b", "fr-a")]
+
+    assert spent.release(*words) == ["spent"]
 
 
 def test_a_forged_word_releases_nothing(spent: Spent) -> None:
     forged = spent.word("de-b")
     forged.registry = "de-c"
 
-    assert spent.release(spent.word("de-a"), forged) == ["spent"]
+    words = [spent.word("de-a"), spent.word("de-b"), forged]
+
+    assert spent.release(*words) == ["spent"]
 
 
 def test_a_settled_charge_is_never_released(spent: Spent) -> None:
@@ -93,7 +104,7 @@ def test_a_settled_charge_is_never_released(spent: Spent) -> None:
         spent.network.question(spent.study), spent.descriptor.digest
     )
 
-    assert spent.release(spent.word("de-a"), spent.word("de-b")) == ["settled"]
+    assert spent.release(*map(spent.word, ALL)) == ["settled"]
 
 
 def test_a_registry_whose_output_is_stored_gives_no_word(tmp_path: Path) -> None:

@@ -163,3 +163,14 @@ def session_time() -> object:
     import datetime
 
     return datetime.datetime.now(datetime.UTC)
+
+
+def test_a_recall_of_an_erased_session_is_answered_with_the_signed_word(
+    network: Registries,
+) -> None:
+    session = bytes([77] * 32)
+    network["de-a"].node.books.erase(bytes(32), session)
+
+    (answer,) = network["de-a"].hears(recall=coordinator_pb2.Recall(session_digest=session))
+
+    assert answer.failure.no_output.registry == "de-a"

@@ -37,7 +37,7 @@ SOURCES: Mapping[State, frozenset[State]] = {
     State.SUBMITTED: frozenset(),
     State.WAITING: frozenset({State.SUBMITTED, State.WAITING}),
     State.RUNNING: frozenset({State.SUBMITTED, State.WAITING}),
-    State.DONE: frozenset({State.RUNNING}),
+    State.DONE: frozenset({State.RUNNING, State.FAILED}),  # late outputs are still an answer
     State.REFUSED: frozenset({State.SUBMITTED, State.WAITING, State.RUNNING}),
     State.FAILED: frozenset({State.SUBMITTED, State.WAITING, State.RUNNING}),
 }

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
+from upcare_mpc.coordinator.afterwards import EndedSessions
 from upcare_mpc.coordinator.attendance import Attendance
 from upcare_mpc.coordinator.lifecycle import SOURCES, State, in_words
 from upcare_mpc.coordinator.run import Quotes, Run, compose
@@ -41,6 +42,7 @@ class Platform:
         self._identity = identity
         self._agreement = agreement
         self._studies = studies
+        self._ended = EndedSessions(studies, self.attendance, answered=self._answered_late)
         self._runs: dict[bytes, Run] = {}  # by session digest, while the session runs
         self._floor = asyncio.Lock()
         self._news = _Bell()
@@ -173,18 +175,19 @@ class Platform:
             decisions = self._decisions.hold()  # before asking, as in `watch`
             names = question.study.registries
             quotes = await self.attendance.quotes(request, names, submitted=True)
-            refusals = [
-                (q.registry, q.reason)
-                for q in quotes
-                if q.verdict not in {Verdict.VERDICT_YES, Verdict.VERDICT_PENDING}
-            ]
+            willing = {Verdict.VERDICT_YES, Verdict.VERDICT_PENDING}
+            waits_for = {Verdict.VERDICT_PENDING}
+            if told:  # a registry that is away for a moment while others decide comes back
+                willing.add(Verdict.VERDICT_ABSENT)
+                waits_for.add(Verdict.VERDICT_ABSENT)
+            refusals = [(q.registry, q.reason) for q in quotes if q.verdict not in willing]
             if refusals:
                 raise RefusedError(in_words(refusals))
-            pending = [q.registry for q in quotes if q.verdict == Verdict.VERDICT_PENDING]
+            pending = [q.registry for q in quotes if q.verdict in waits_for]
             if not pending:
                 return quotes
             self._studies.move(key, State.WAITING, sources=SOURCES[State.WAITING], time=_now())
-            text = f"waits for the operators of {', '.join(pending)}"
+            text = f"waits for {', '.join(pending)}"
             if text != told:
                 self._note(key, "waiting", text)
                 told = text
@@ -271,56 +274,19 @@ class Platform:
             if run is not None and name in run.names:
                 run.hear(name, message)
             else:
-                self._hear_late(name, session, message)
+                self._ended.hear(name, session, message)
         except ProtocolError:
             return  # a registry contradicts itself; what came first stands
 
-    def _hear_late(self, name: str, session: bytes, message: coordinator_pb2.AttendRequest) -> None:
-        """Take a word or an output that comes after its session has ended."""
-        run = self._ended_run(session)
-        if run is not None and name in run.names:
-            run.hear(name, message)
-            row = next((r for r in self._studies.all() if r.session == session), None)
-            if row is not None and row.state == State.FAILED:
-                run.release()
-
-    def _ended_run(self, session: bytes) -> Run | None:
-        """A session as the papers remember it."""
-        papers = self._studies.papers(session, "descriptor")
-        if "" not in papers:
-            return None
-        descriptor = Descriptor.from_canonical(papers[""])
-        certificates = self._studies.papers(session, "certificate")
-        words = self._studies.papers(session, "no-output")
-        return Run(
-            descriptor=descriptor,
-            certificates=[certificates[member.name].decode() for member in descriptor.roster],
-            attendance=self.attendance,
-            note=lambda _phase, _text: None,
-            store=lambda kind, party, content: self._studies.put_paper(
-                session, kind, party, content
-            ),
-            words={name: study_pb2.NoOutput.FromString(word) for name, word in words.items()},
-        )
-
     def _joined(self, name: str) -> None:
-        """Catch up with a registry that was away: words to pass on, outputs still to come."""
-        for row in self._studies.all():
-            if row.session is None:
-                continue
-            run = self._ended_run(row.session)
-            if run is None or name not in run.names or row.session in self._runs:
-                continue
-            if row.state == State.FAILED:
-                run.release()
-            elif (
-                row.state == State.DONE
-                and name in run.names[: run.descriptor.parties]
-                and name not in self._studies.papers(row.session, "output")
-            ):
-                recall = coordinator_pb2.Recall(session_digest=row.session)
-                self.attendance.tell([name], recall=recall)
+        self._ended.joined(name, running=frozenset(self._runs))
         self._decisions.ring()
+
+    def _answered_late(self, session: bytes) -> None:
+        """Outputs that came after a failure make an answer: it was paid for, so it is given."""
+        for row in self._studies.all():
+            if row.session == session and row.state == State.FAILED:
+                self._end(row.digest, State.DONE, "late outputs have arrived: the result is ready")
 
     def _left(self, name: str) -> None:
         for run in self._runs.values():

@@ -161,7 +161,7 @@ class Run:
             return
         reason = self.failures[0] if self.failures else "the session took too long"
         self._abort(reason)
-        await self._until(lambda: len(self.words) >= parties - threshold, WORDS_S)
+        await self._until(lambda: len(self.words) == parties, WORDS_S)
         if self.release():
             reason += (
                 "; too few outputs left to be opened, the other registries' charges are released"
@@ -174,7 +174,7 @@ class Run:
 
     def release(self) -> bool:
         """Pass on the signed words if there are enough of them."""
-        if len(self.words) < self.descriptor.parties - self.descriptor.threshold:
+        if len(self.words) < self.descriptor.parties:
             return False
         self.attendance.tell(
             self.names,

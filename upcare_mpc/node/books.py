@@ -86,6 +86,11 @@ class Books:
         self._sessions.store_output(session, output, time=_now())
         self.settle(question, session)
 
+    def erased(self, session: bytes) -> bool:
+        """Whether this node has made sure that the session has no output here."""
+        row = self._sessions.get(session)
+        return row is not None and row.state is SessionState.ERASED
+
     def output(self, session: bytes) -> bytes:
         """The stored output, byte for byte."""
         return self._sessions.output(session)
@@ -113,7 +118,7 @@ class Books:
         return True
 
     def release(self, study: bytes, session: bytes) -> bool:
-        """Give back a charge; the caller has verified the signed words of m - t parties."""
+        """Give back a charge; the caller has verified all m computing parties' signed words."""
         if self._state(study, session) is not State.SPENT:
             return False
         key = Key(study=study, session=session)

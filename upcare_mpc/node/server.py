@@ -155,8 +155,7 @@ class Node:
                 case "releases":
                     self._release(message.releases)
                 case "recall":
-                    stored = self.books.output(message.recall.session_digest)
-                    self._say(call=message.call, output=study_pb2.Output.FromString(stored))
+                    self._recall(message.recall.session_digest)
                 case "finished":
                     session = self._sessions.pop(message.finished.session_digest, None)
                     if session is not None:
@@ -194,13 +193,14 @@ class Node:
         self, study: bytes, offer: coordinator_pb2.Offer, quote: coordinator_pb2.Quote
     ) -> None:
         standing, reason = self.books.standing(study)
+        if offer.submitted and standing is not Standing.GRANTED:
+            self.waiting[study] = offer.request  # a refusal can still be taken back
         if standing is Standing.REFUSED:
             raise RefusedError(f"its operator refuses: {reason}")
         if standing is Standing.NONE:
             quote.verdict = coordinator_pb2.Quote.VERDICT_PENDING
             quote.reason = "waits for its operator"
             if offer.submitted:
-                self.waiting[study] = offer.request
                 short = study.hex()[:12]
                 self._log(f"study {short} waits for approval: upcare node approve {short}")
 
@@ -238,14 +238,23 @@ class Node:
             raise ProtocolError("a session is started that was not approved here")
         await session.run(start.approvals)
         self._log(f"session {session.digest.hex()[:12]} ended")
+        if self._spare is None:
+            self._prepare_worker()  # not earlier: loading it would compete with the session
 
     async def _abort(self, abort: coordinator_pb2.Abort) -> None:
         session = self._sessions.get(abort.session_digest)
         if session is not None and not session.ended:
             await session.end_without_output(abort.reason)
 
+    def _recall(self, session: bytes) -> None:
+        """Send a stored output again, byte for byte, or the word that there is none."""
+        if self.books.erased(session):
+            self._say_failure(session, "", word=True)
+        else:
+            self._say(output=study_pb2.Output.FromString(self.books.output(session)))
+
     def _release(self, releases: coordinator_pb2.Releases) -> None:
-        """Give back a charge on the signed word of at least m - t computing registries.
+        """Give back a charge on the signed words of all m computing registries.
 
         Works after a restart too: everything to check the words by comes with them.
         """
@@ -258,7 +267,7 @@ class Node:
                 statement = no_output_statement(descriptor.digest, word.registry)
                 verify_signature(certificates[place], statement, word.signature)
                 signers.add(word.registry)
-        needed = descriptor.parties - descriptor.threshold
+        needed = descriptor.parties  # fewer could leave t + 1 shares: docs/decisions/0010
         if len(signers) < needed:
             raise ProtocolError(f"a release wants {needed} signed words, got {len(signers)}")
         if self.books.release(descriptor.study, descriptor.digest):
@@ -272,7 +281,7 @@ class Node:
         self._spare = asyncio.ensure_future(start)
 
     async def _take_worker(self) -> WorkerProcess:
-        """Hand out the waiting worker and start the next one."""
+        """Hand out the waiting worker; the next one starts when a session has ended."""
         while True:
             if self._spare is None:
                 self._prepare_worker()
@@ -280,7 +289,6 @@ class Node:
             assert spare is not None
             worker = await spare
             if worker.alive:
-                self._prepare_worker()
                 return worker
 
     def _say_failure(self, session: bytes, text: str, *, word: bool) -> None:

@@ -20,7 +20,7 @@ samplers add up to and ``delta/2`` for the tail of the concentrated loss. The la
 **Claim.** Everything released together is ``(epsilon, delta)``-private. Proof, for neighbouring
 data sets. Given what was released before, each release is a mixture on both of them: with the
 same probability ``1 - delta_j`` it is *good*, and the good parts are within ``epsilon_j`` (Kairouz,
-Oh and Viswanath, ICML 2015) or within ``alpha rho_j`` at every order ``alpha`` (``gaussian``). Let G
+Oh and Viswanath, ICML 2015) or within ``alpha rho_j`` at every order (``gaussian``). Let G
 be "all good": ``P(not G) <= sum delta <= delta/2``. Split a set of outcomes into those that end
 within the first alternative, S1, and the rest, S2, which end within the second. Sums only grow,
 so an outcome in S1 was within the first alternative all the way: it comes from the process

@@ -208,6 +208,11 @@ class Studies:
                     f"session {_short(session)}: {party} sent a second, different {kind}"
                 )
 
+    def sessions(self) -> tuple[bytes, ...]:
+        """Return all sessions that have papers."""
+        with self._database.read() as connection:
+            return tuple(connection.execute(select(PAPERS.c.session).distinct()).scalars())
+
     def papers(self, session: bytes, kind: str) -> dict[str, bytes]:
         """Return what a session has of one kind, by party."""
         query = select(PAPERS).where(PAPERS.c.session == session, PAPERS.c.kind == kind)

@@ -173,7 +173,7 @@ class Descriptor:
                 threshold=int(content["threshold"]),
                 nonce=bytes.fromhex(content["nonce"]),
             )
-        except (ValueError, KeyError, TypeError, RecursionError, ZeroDivisionError) as error:
+        except (ArithmeticError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ProtocolError("a session descriptor cannot be read") from error
         if descriptor.canonical() != received:
             raise ProtocolError("a session descriptor is not in canonical form")
