@@ -127,7 +127,7 @@ def admit_party(
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"a party has a name like de-a, got {name!r}")
-    if (out / "party.key").exists():
+    if (out / ("party.key" if request is None else "party.pem")).exists():
         raise ConfigError("this folder has an identity already; it is not overwritten")
     try:
         authority = Authority(

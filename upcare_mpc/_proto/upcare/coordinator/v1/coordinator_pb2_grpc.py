@@ -80,7 +80,7 @@ class ResearchServicer:
     def Watch(self, request, context):
         """Watch streams what has happened and what happens next, until the study ends.
 
-        Errors: NOT_FOUND (no such study of this researcher), UNAUTHENTICATED.
+        Errors: INVALID_ARGUMENT (no such study of this researcher), UNAUTHENTICATED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,7 +89,7 @@ class ResearchServicer:
     def Result(self, request, context):
         """Result streams the descriptor and one sealed output a message.
 
-        Errors: NOT_FOUND, UNAUTHENTICATED, FAILED_PRECONDITION (not finished, or failed).
+        Errors: as Watch, and FAILED_PRECONDITION (not finished, or failed).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
