@@ -21,9 +21,10 @@ import pytest
 from upcare_mpc.link.memory import connect
 from upcare_mpc.mpc import field
 from upcare_mpc.mpc.bits import Bits, Boolean
+from upcare_mpc.mpc.conversion import unslice
 from upcare_mpc.mpc.engine import Engine
 from upcare_mpc.mpc.field import Words
-from upcare_mpc.mpc.noise import _unslice, laplace_shares
+from upcare_mpc.mpc.noise import noise_shares
 from upcare_mpc.mpc.prss import Subset
 from upcare_mpc.privacy.laplace import sample_law
 from upcare_mpc.study.layout import Sensitivity
@@ -55,9 +56,9 @@ class Spy:
     def noise(self) -> npt.NDArray[np.int64]:
         """X = y - A_0 - A_1, with what it knows of each mask."""
         assert self.opened is not None
-        guess = _unslice(self.opened, CELLS) % np.uint64(field.PRIME)
+        guess = unslice(self.opened, CELLS) % np.uint64(field.PRIME)
         for bits in self.masks.values():
-            guess = field.add(guess, field.negate(_unslice(bits, CELLS)))
+            guess = field.add(guess, field.negate(unslice(bits, CELLS)))
         return field.decode(guess)
 
 
@@ -77,7 +78,7 @@ def run(spy: Spy) -> npt.NDArray[np.int64]:
                 return words
 
             lane.stream = listen  # type: ignore[method-assign]
-        return await laplace_shares(lane, LAW, CELLS, random=engine.local_random.words)
+        return await noise_shares(lane, LAW, CELLS, random=engine.local_random.words)
 
     async def session() -> list[Words]:
         engines = [

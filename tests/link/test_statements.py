@@ -56,6 +56,11 @@ def test_a_signed_request_is_accepted() -> None:
     statements.check_request(request(), now=NOW)
 
 
+def FIELD_ONLY(value: Any) -> str:
+    """Name a case by its field: a key is another in each process that collects the tests."""
+    return value if isinstance(value, str) else ""
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -67,6 +72,7 @@ def test_a_signed_request_is_accepted() -> None:
         ("signature", bytes(64)),
         ("signature", b""),
     ],
+    ids=FIELD_ONLY,
 )
 def test_a_request_altered_after_signing_is_refused(field: str, value: Any) -> None:
     made = request()
@@ -125,6 +131,7 @@ def test_an_authorization_is_for_one_method() -> None:
         ("method", "Result"),
         ("signature", bytes(64)),
     ],
+    ids=FIELD_ONLY,
 )
 def test_an_authorization_altered_after_signing_is_refused(field: str, value: Any) -> None:
     made = authorization()

@@ -23,7 +23,7 @@ from upcare_mpc.link import grpc_channel
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.link.grpc_channel import GrpcChannel, SessionHello
 from upcare_mpc.mpc.engine import Engine, mpyc
-from upcare_mpc.mpc.noise import laplace_shares
+from upcare_mpc.mpc.noise import noise_shares
 from upcare_mpc.privacy.laplace import sample_law
 from upcare_mpc.study.layout import Sensitivity
 
@@ -45,7 +45,7 @@ async def product(engine: Engine, marker: str) -> dict[str, Any]:
     """Our shares, through MPyC's multiplication and comparison to a constant, and back."""
 
     async def noise() -> Any:
-        return await laplace_shares(engine.lane(), LAW, 6, random=engine.local_random.words)
+        return await noise_shares(engine.lane(), LAW, 6, random=engine.local_random.words)
 
     async with asyncio.TaskGroup() as group:
         shares = (await asyncio.gather(engine.branch(noise(), group=group)))[0]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from upcare_mpc.errors import ProtocolError
-from upcare_mpc.mpc import field, noise
+from upcare_mpc.mpc import conversion, field, noise
 from upcare_mpc.mpc.bits import Bits, Boolean
 from upcare_mpc.mpc.engine import Engine, EngineLane
 from upcare_mpc.mpc.field import PRIME, Words
@@ -42,9 +42,7 @@ def draw(
     together: Together, law: SampledLaplace, cells: int, m: int = 3, t: int = 1
 ) -> npt.NDArray[np.int64]:
     async def work(engine: Engine) -> Words:
-        return await noise.laplace_shares(
-            engine.lane(), law, cells, random=engine.local_random.words
-        )
+        return await noise.noise_shares(engine.lane(), law, cells, random=engine.local_random.words)
 
     return opened(together(m, t, work), t)
 
@@ -110,7 +108,7 @@ def test_the_noise_is_what_its_uniform_bits_say(
 ) -> None:
     async def work(engine: Engine) -> tuple[Words, list[tuple[Subset, Purpose, int, Words]]]:
         lane = RecordingLane(engine)
-        shares = await noise.laplace_shares(lane, law, cells, random=engine.local_random.words)
+        shares = await noise.noise_shares(lane, law, cells, random=engine.local_random.words)
         return shares, lane.drawn
 
     results = together(m, t, work)
@@ -129,7 +127,7 @@ def test_unslicing_collects_the_bits_of_each_cell(words: int, data: st.DataObjec
     seed = data.draw(st.integers(0, 1000))
     sliced = np.random.default_rng(seed).integers(0, 1 << 64, (61, words), np.uint64)
 
-    got = noise._unslice(sliced, cells)
+    got = conversion.unslice(sliced, cells)
 
     assert got.tolist() == [
         sum((int(sliced[row, cell // 64]) >> (cell % 64) & 1) << row for row in range(61))
@@ -138,7 +136,7 @@ def test_unslicing_collects_the_bits_of_each_cell(words: int, data: st.DataObjec
 
 
 def slice_of(values: list[int]) -> Words:
-    """61 rows of bits, one word wide; the inverse of ``_unslice`` for up to 64 cells."""
+    """61 rows of bits, one word wide; the inverse of ``unslice`` for up to 64 cells."""
     rows = [sum((v >> row & 1) << cell for cell, v in enumerate(values)) for row in range(61)]
     return np.array(rows, np.uint64).reshape(61, 1)
 
@@ -162,9 +160,9 @@ def test_the_adders_add_mod_p_at_every_pair_of_edges(together: Together) -> None
             return circuit.flip(blind ^ blind, slice_of(values))
 
         x, y, z = secret(left), secret(right), secret(third)
-        two = await noise._add_mod_p(circuit, x, y)
-        three = await noise._add_mod_p(circuit, *await noise._carry_save(circuit, x, y, z))
-        return [noise._unslice(await circuit.open(out), len(PAIRS)) for out in (two, three)]
+        two = await conversion.add_mod_p(circuit, x, y)
+        three = await conversion.add_mod_p(circuit, *await conversion.carry_save(circuit, x, y, z))
+        return [conversion.unslice(await circuit.open(out), len(PAIRS)) for out in (two, three)]
 
     two, three = together(3, 1, work)[0]
 
@@ -183,7 +181,7 @@ def test_noise_shares_have_degree_t_and_no_less_is_enough(
     law = sample_law(Fraction(10), ONE)
 
     async def work(engine: Engine) -> Words:
-        return await noise.laplace_shares(engine.lane(), law, 70, random=engine.local_random.words)
+        return await noise.noise_shares(engine.lane(), law, 70, random=engine.local_random.words)
 
     shares = together(m, t, work)
 
@@ -210,7 +208,7 @@ def test_a_masked_value_that_peers_deal_outside_the_field_is_refused(together: T
 
             lane.send = send  # type: ignore[method-assign]
         try:
-            await noise.laplace_shares(lane, law, 64, random=LocalRandom().words)
+            await noise.noise_shares(lane, law, 64, random=LocalRandom().words)
         except ProtocolError as error:
             return str(error)
         return "done"
@@ -223,7 +221,7 @@ def test_the_rounds_are_the_stated_ones(together: Together, m: int, t: int) -> N
     law = rounded_law(Fraction(10), 40, 9)
 
     async def work(engine: Engine) -> int:
-        await noise.laplace_shares(engine.lane(), law, 64, random=engine.local_random.words)
+        await noise.noise_shares(engine.lane(), law, 64, random=engine.local_random.words)
         return engine.rounds
 
     assert together(m, t, work) == [(40 - 1) + 9 + t + 62 + 2] * m
@@ -234,7 +232,7 @@ def test_the_bytes_are_the_stated_ones(together: Together) -> None:
 
     async def work(engine: Engine) -> int:
         before = engine.bytes_sent
-        await noise.laplace_shares(engine.lane(), law, n, random=engine.local_random.words)
+        await noise.noise_shares(engine.lane(), law, n, random=engine.local_random.words)
         return engine.bytes_sent - before
 
     bits = n // 8 * (39 * 10 + 2 * 9 + 302 + 61)
@@ -246,7 +244,7 @@ def test_two_batches_of_one_session_share_no_noise(together: Together) -> None:
 
     async def work(engine: Engine) -> list[Words]:
         async def batch() -> Words:
-            return await noise.laplace_shares(
+            return await noise.noise_shares(
                 engine.lane(), law, 200, random=engine.local_random.words
             )
 

@@ -25,13 +25,12 @@ from upcare_mpc.mpc import field
 from upcare_mpc.mpc.channel import AGREE, READY, Channel
 from upcare_mpc.mpc.engine import Engine
 from upcare_mpc.mpc.field import Words
-from upcare_mpc.mpc.noise import laplace_shares
+from upcare_mpc.mpc.noise import Law, noise_shares
 from upcare_mpc.mpc.programs.inputs import Signatures, agreement_digest, take_input
-from upcare_mpc.privacy.laplace import SampledLaplace
 
 __all__ = ["NoisySum", "Stopwatch", "announce_ready", "draw_noise", "sum_inputs"]
 
-CHUNK_CELLS = 1 << 17  # cells of one branch; branches overlap computing with waiting
+CHUNK_CELLS = 1 << 18  # cells of one branch; branches overlap computing with waiting
 
 
 @dataclass(slots=True)
@@ -61,7 +60,7 @@ class NoisySum:
     agreement: bytes
 
 
-async def draw_noise(engine: Engine, law: SampledLaplace, cells: int) -> Words:
+async def draw_noise(engine: Engine, law: Law, cells: int) -> Words:
     """Draw the noise shares in concurrent branches of bounded size.
 
     Returns:
@@ -69,7 +68,7 @@ async def draw_noise(engine: Engine, law: SampledLaplace, cells: int) -> Words:
     """
 
     async def branch(size: int) -> Words:
-        return await laplace_shares(engine.lane(), law, size, random=engine.local_random.words)
+        return await noise_shares(engine.lane(), law, size, random=engine.local_random.words)
 
     sizes = [min(CHUNK_CELLS, cells - start) for start in range(0, cells, CHUNK_CELLS)]
     async with asyncio.TaskGroup() as group:
