@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _VERSION = 1
+MAX_CASES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +61,13 @@ class DataFiles:
 
     Attributes:
         files: Deliveries in any supported format.
+        cases_at_most: A public bound on the number of tumours; how long the node takes to answer
+            follows from it, and never from the records.
         complete: Kinds of treatment of which this registry records every one.
     """
 
     files: tuple[Path, ...]
+    cases_at_most: int
     complete: frozenset[str] = frozenset()
 
 
@@ -200,13 +204,17 @@ def load_party(folder: Path) -> PartyFile:
 
 
 def _data(table: "_Table", folder: Path) -> DataFiles:
-    table.only("files", "complete")
+    table.only("files", "cases_at_most", "complete")
     complete = frozenset(table.texts("complete")) if "complete" in table.content else frozenset()
     unknown = complete - TREATMENT_KINDS
     if unknown:
         wanted = ", ".join(sorted(TREATMENT_KINDS))
         raise ConfigError(f"{table.place('complete')}: wanted some of {wanted}, got {min(unknown)}")
-    return DataFiles(files=tuple(folder / name for name in table.texts("files")), complete=complete)
+    return DataFiles(
+        files=tuple(folder / name for name in table.texts("files")),
+        cases_at_most=table.integer("cases_at_most", 1, MAX_CASES),
+        complete=complete,
+    )
 
 
 def _policy(table: "_Table") -> Policy:

@@ -39,6 +39,7 @@ host = "localhost"
 ports = [0]
 [data]
 files = ["delivery.csv"]
+cases_at_most = 1000
 [policy]
 approval = "{approval}"
 purposes = ["DUO:0000007"]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich import box
 from rich.table import Table
 
 from upcare_mpc.cli import show
@@ -122,7 +121,9 @@ def _compare_with_truth(asked: Study, data: dict[str, DataFiles], opened: Opened
     table = Table(
         title=f"Error of the survival curve in percentage points, epsilon {float(asked.epsilon):g}",
         title_justify="left",
-        box=box.SIMPLE_HEAD,
+        box=None,
+        padding=(0, 2, 0, 0),
+        header_style="bold",
     )
     for column in ("answer", "whole curve", "at five years"):
         table.add_column(column, justify="left" if column == "answer" else "right", no_wrap=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from upcare_mpc.cli import show
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy, trial_data
 from upcare_mpc.cli.study import follow, preview_lines, read_study
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.config import DataFiles, load_data
@@ -102,15 +102,13 @@ def local_data(data: tuple[str, ...], complete: tuple[str, ...]) -> dict[str, Da
         known = sources.get(name)
         files = (*known.files, *found.files) if known else found.files
         done = known.complete | found.complete if known else found.complete
-        sources[name] = DataFiles(files=files, complete=done)
+        sources[name] = trial_data(files, done)
     for option in complete:
         name, _, kinds = option.partition("=")
         if name not in sources:
             raise ConfigError(f"--complete: wanted NAME=KIND of a registry given, got {option!r}")
         old = sources[name]
-        sources[name] = DataFiles(
-            files=old.files, complete=old.complete | frozenset(kinds.split(","))
-        )
+        sources[name] = trial_data(old.files, old.complete | frozenset(kinds.split(",")))
     return sources
 
 
@@ -121,12 +119,12 @@ def _find(path: Path) -> DataFiles:
     if path.is_dir():
         files = tuple(sorted(p for p in path.iterdir() if p.suffix in {".xml", ".csv"}))
         if files:
-            return DataFiles(files=files)
+            return trial_data(files)
     if path.is_file():
         for party_file in (path.parent / "party.toml", path.parent.parent / "party.toml"):
             if party_file.is_file() and path.resolve() in {
                 p.resolve() for p in load_data(party_file).files
             }:
-                return DataFiles(files=(path,), complete=load_data(party_file).complete)
-        return DataFiles(files=(path,))
+                return trial_data((path,), load_data(party_file).complete)
+        return trial_data((path,))
     raise DataError(f"{path.name}: no data file there")

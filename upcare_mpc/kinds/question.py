@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds import Kind, of
 from upcare_mpc.privacy.guarantee import Guarantee, laplace_release
 from upcare_mpc.privacy.laplace import SampledLaplace
 from upcare_mpc.study.layout import Layout, Sensitivity
 from upcare_mpc.study.spec import Study
 
-__all__ = ["Question", "work_out"]
+__all__ = ["MAX_STEPS", "Question", "work_out"]
+
+MAX_STEPS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class Question:
         layout: The table's cells and sensitivity.
         law: Exact law of the noise.
         guarantee: What the release guarantees, and what every registry is charged.
+        steps: Most steps that one record costs to count.
     """
 
     study: Study
@@ -35,6 +39,7 @@ class Question:
     layout: Layout
     law: SampledLaplace
     guarantee: Guarantee
+    steps: int
 
 
 def work_out(asked: Study, *, network_overlap: int) -> Question:
@@ -46,6 +51,12 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
     study = asked.resolved(network_overlap)
     kind = of(study)
     layout = kind.layout()
+    steps = kind.measures().steps
+    if steps > MAX_STEPS:
+        raise StudyError(
+            f"study: wanted at most {MAX_STEPS} steps to place one record, "
+            f"its conditions and dimensions take {steps}"
+        )
     law, guarantee = _release(study.epsilon, layout.sensitivity, study.overlap or network_overlap)
     return Question(
         study=study,
@@ -54,6 +65,7 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
         layout=layout,
         law=law,
         guarantee=guarantee,
+        steps=steps,
     )
 
 

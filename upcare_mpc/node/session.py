@@ -37,9 +37,11 @@ from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = ["NodeSession", "no_output"]
 
-START_S = 60.0  # from approval to start
+START_S = 1800.0  # from approval to start
 SESSION_S = 600.0  # from start to the worker's end
-ANSWER_QUANTUM_S = 0.25  # an approval leaves at a multiple of this, not when counting is done
+STEP_S = 5e-7  # one step of evaluating one record, with room for a slow machine
+COUNT_S = 0.1  # for what does not grow with the records
+PREPARE_S = 0.25  # for the worker to be ready
 
 Say = Callable[[coordinator_pb2.AttendRequest], None]
 
@@ -79,6 +81,7 @@ class NodeSession:
             UpcareError: Any check fails; then nothing is reserved and the session is dead here.
         """
         started = time.monotonic()
+        counting_s = counting_time(question, party.data.cases_at_most)
         descriptor = Descriptor.from_canonical(proposal.descriptor)
         check_descriptor(
             descriptor,
@@ -111,7 +114,7 @@ class NodeSession:
             say=say,
         )
         try:
-            vector = await asyncio.to_thread(snapshot.tabulate, question.kind)
+            vector = await _count(snapshot, question, until=started + counting_s)
             port = await worker.assign(
                 descriptor,
                 identity=identity,
@@ -125,8 +128,7 @@ class NodeSession:
         except BaseException:
             await session.end_without_output("it could not be prepared")
             raise
-        elapsed = time.monotonic() - started
-        await asyncio.sleep(-elapsed % ANSWER_QUANTUM_S)
+        await _sleep_until(started + counting_s + PREPARE_S)
         endpoint = f"{party.host}:{port}" if port else ""
         approval = study_pb2.Approval(
             session_digest=descriptor.digest, registry=party.name, endpoint=endpoint
@@ -271,3 +273,30 @@ def no_output(identity: Identity, session: bytes) -> study_pb2.NoOutput:
         registry=name,
         signature=identity.sign(no_output_statement(session, name)),
     )
+
+
+def counting_time(question: Question, cases_at_most: int) -> float:
+    """Seconds that counting is given: a function of the study's text and the declared size.
+
+    The approval leaves at the end of this time whatever the records are; how long counting really
+    took could tell whether a record matched, and the researcher writes what is evaluated.
+    """
+    return COUNT_S + STEP_S * question.steps * cases_at_most
+
+
+async def _count(snapshot: Snapshot, question: Question, *, until: float) -> bytes:
+    """Count a study's table, and give it out at ``until``, neither earlier nor later.
+
+    Raises:
+        SessionError: Counting has not ended by then.
+    """
+    counting = asyncio.ensure_future(asyncio.to_thread(snapshot.tabulate, question.kind))
+    await _sleep_until(until)
+    if not counting.done():
+        counting.cancel()
+        raise SessionError("counting did not end in the time that this node's size gives it")
+    return counting.result()
+
+
+async def _sleep_until(moment: float) -> None:
+    await asyncio.sleep(max(0.0, moment - time.monotonic()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from upcare_mpc.config import DataFiles
-from upcare_mpc.errors import DataError
+from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.ingest.delivery import Delivery, Source, read
 from upcare_mpc.kinds import Kind
 from upcare_mpc.study.rows import tabulate
@@ -47,8 +47,14 @@ def load_snapshot(data: DataFiles, state: Path) -> Snapshot:
 
     Raises:
         DataError: A file is missing or not readable as a whole; the text names it.
+        ConfigError: There are more cases than the registry has declared.
     """
     delivery = read_delivery(data)
+    if len(delivery.cases) > data.cases_at_most:
+        raise ConfigError(
+            f"party.toml: data.cases_at_most: wanted at least as many tumours as there are, "
+            f"got {data.cases_at_most}"
+        )
     digest = hmac.digest(_secret(state), b"upcare/v1/snapshot|" + delivery.digest, "sha256")
     return Snapshot(delivery=delivery, digest=digest)
 

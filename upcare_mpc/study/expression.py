@@ -40,6 +40,7 @@ __all__ = [
     "children",
     "depth",
     "fields",
+    "size",
     "type_of",
 ]
 
@@ -203,6 +204,11 @@ def children(expression: Expression) -> tuple[Expression, ...]:
 def depth(expression: Expression) -> int:
     """Return how deeply the expression is nested; a single variable has depth 1."""
     return max(level for level, _ in _walk(expression))
+
+
+def size(expression: Expression) -> int:
+    """Return the number of nodes: an upper bound on the steps of evaluating one record."""
+    return sum(1 for _ in _walk(expression))
 
 
 def fields(expression: Expression) -> frozenset[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.study.expression import Expression
+from upcare_mpc.study.expression import Expression, size
 
 __all__ = ["MAX_CELLS", "Dimension", "Layout", "Measures", "Sensitivity"]
 
@@ -122,3 +122,8 @@ class Measures:
     where: Expression
     axes: tuple[Expression, ...]
     per_patient: int
+
+    @property
+    def steps(self) -> int:
+        """Most steps that one record can cost; a function of the study's text alone."""
+        return size(self.where) + sum(size(axis) for axis in self.axes)

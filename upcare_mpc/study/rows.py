@@ -108,8 +108,7 @@ def compiled(expression: Expression) -> Evaluator:
             wanted = frozenset(literal.value for literal in values)
             return _member(compiled(item), wanted)
         case Between(item, low, high):
-            within = compiled(item)
-            return _all((_strict(ge, within, compiled(low)), _strict(le, within, compiled(high))))
+            return _between(compiled(item), compiled(low), compiled(high))
         case And(terms):
             return _all(tuple(map(compiled, terms)))
         case Or(terms):
@@ -177,6 +176,22 @@ def _strict(function: Callable[[Any, Any], Any], left: Evaluator, right: Evaluat
     def evaluate(case: Case) -> Any:
         a, b = left(case), right(case)
         return None if a is None or b is None else function(a, b)
+
+    return evaluate
+
+
+def _between(item: Evaluator, low: Evaluator, high: Evaluator) -> Evaluator:
+    """``low <= item and item <= high``, with every part evaluated once, as ``size`` counts them."""
+
+    def evaluate(case: Case) -> bool | None:
+        value, least, most = item(case), low(case), high(case)
+        if value is None:
+            return None
+        above = None if least is None else value >= least
+        below = None if most is None else value <= most
+        if above is False or below is False:
+            return False
+        return None if above is None or below is None else True
 
     return evaluate
 
