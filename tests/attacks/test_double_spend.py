@@ -124,17 +124,15 @@ def test_two_spends_of_one_session_are_one(network: Registries) -> None:
 def test_two_studies_that_race_for_the_last_of_a_budget_get_it_once(network: Registries) -> None:
     books = network["de-a"].node.books
     for number in range(2):
-        books.agree(
-            network.question(counts(f"before {number}", epsilon="4")),
-            bytes([number] * 32),
-            bytes([number] * 32),
-        )
+        study = counts(f"before {number}", epsilon="4")
+        books.agree(network.question(study), bytes([number] * 32), network.request(study))
     outcomes: list[str] = []
 
     def race(number: int) -> None:
-        question = network.question(counts(f"racer {number}", epsilon="2"))
+        study = counts(f"racer {number}", epsilon="2")
+        question, request = network.question(study), network.request(study)
         try:
-            books.agree(question, bytes([100 + number] * 32), bytes([100 + number] * 32))
+            books.agree(question, bytes([100 + number] * 32), request)
             outcomes.append("agreed")
         except BudgetExceeded:
             outcomes.append("refused")

@@ -1,6 +1,7 @@
 """Statuses and error lines: 0 done, 1 refused or failed with one line, 2 wrong usage."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,7 @@ def test_a_file_that_is_no_study_is_one_line(
         ),
         (("local", "--data", "de-a", "--study", "{}/study.toml"), "--data: wanted NAME=PATH"),
         (("local", "--data", "de-a={}/x.xml", "--study", "{}/study.toml"), "x.xml: no data file"),
+        (("local", "--data", "../x={}", "--study", "{}/study.toml"), "a registry's name like de-a"),
         (("demo", "--parties", "{}/empty"), "study.toml: no such study file"),
     ],
 )
@@ -147,6 +149,33 @@ def test_a_registry_without_data_is_named(upcare: Upcare, tmp_path: Path) -> Non
     line = failed(upcare("local", "--data", data, "--study", study))
 
     assert line.startswith("the study asks de-b; give its data: --data de-b=PATH")
+
+
+def test_data_that_the_study_does_not_ask_for_are_refused(upcare: Upcare, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(STUDY)
+    (tmp_path / "x.csv").write_text("")
+    names = ("de-a", "de-b", "de-c", "fr-a")
+    data = [f"--data={name}={tmp_path / 'x.csv'}" for name in names]
+
+    line = failed(upcare("local", *data, "--study", str(tmp_path / "study.toml")))
+
+    assert line.startswith("--data fr-a: the study does not ask fr-a, but de-a, de-b, de-c")
+
+
+def test_a_study_that_no_network_can_answer_starts_no_process(
+    upcare: Upcare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    (tmp_path / "study.toml").write_text(STUDY.replace("epsilon = 1", "epsilon = 0.0000001"))
+    (tmp_path / "x.csv").write_text("")
+    data = [f"--data={name}={tmp_path / 'x.csv'}" for name in ("de-a", "de-b", "de-c")]
+
+    line = failed(upcare("local", *data, "--study", str(tmp_path / "study.toml")))
+
+    assert line.endswith("[input.study]")
 
 
 @pytest.mark.parametrize(

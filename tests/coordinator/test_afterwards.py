@@ -12,6 +12,7 @@ from registries import Registries, counts, registries
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.coordinator.afterwards import EndedSessions
+from upcare_mpc.mpc.opening import output_statement
 from upcare_mpc.node.session import no_output
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import COORDINATOR
@@ -59,8 +60,13 @@ class After:
 
     def output(self, name: str) -> None:
         output = study_pb2.Output(
-            session_digest=self.session, index=self.descriptor.place(name), sealed=b"sealed"
+            session_digest=self.session,
+            index=self.descriptor.place(name),
+            agreement=bytes(32),
+            sealed=bytes(8 * self.descriptor.cells + 49),
         )
+        statement = output_statement(self.session, output.index, output.agreement, output.sealed)
+        output.signature = self.network.identity(name).sign(statement)
         self._hear(name, coordinator_pb2.AttendRequest(output=output))
 
     def _hear(self, name: str, message: coordinator_pb2.AttendRequest) -> None:

@@ -13,10 +13,14 @@ from registries import Registries, Registry, counts, registries
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc.cli.network import admit_party
+from upcare_mpc.client.researcher import Researcher, new_researcher
+from upcare_mpc.coordinator import platform as platform_module
 from upcare_mpc.coordinator.lifecycle import State
-from upcare_mpc.coordinator.platform import Platform, question_key
+from upcare_mpc.coordinator.platform import Platform
 from upcare_mpc.coordinator.run import Run
+from upcare_mpc.errors import RefusedError
 from upcare_mpc.link.certificates import Identity
+from upcare_mpc.link.statements import question_digest
 from upcare_mpc.node.session import no_output
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import COORDINATOR
@@ -103,7 +107,7 @@ async def story_of(platform: Platform, together: Together) -> list[StudyEvent]:
 def enter(together: Together, state: State) -> bytes:
     """A question that an earlier process left in some state."""
     request = together.network.request(counts())
-    key = question_key(counts().digest, request.signing_key)
+    key = question_digest(counts().digest, request.signing_key)
     together.studies.add(
         digest=key,
         researcher="",
@@ -244,3 +248,38 @@ def test_only_the_words_of_computing_registries_about_themselves_count(
     assert not run.words
     word("de-a", "de-a")
     assert set(run.words) == {"de-a"}
+
+
+def stranger(together: Together, *, folder: Path) -> Researcher:
+    """A researcher of this network whom no registry knows."""
+    new_researcher(folder, identity_folder=together.network.folder / "net", platform="localhost:1")
+    return Researcher.load(folder)
+
+
+def test_nothing_is_kept_of_a_stranger(together: Together, tmp_path: Path) -> None:
+    request = stranger(together, folder=tmp_path / "stranger").request(counts(), now=time.time())
+
+    with pytest.raises(RefusedError, match="does not know this researcher's key"):
+        together.run(lambda platform: platform.submit(request))
+
+    assert together.studies.all() == ()
+
+
+def test_a_key_has_a_bounded_number_of_studies(
+    together: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform_module, "STUDIES_A_KEY", 1)
+
+    async def submit(platform: Platform) -> list[bool]:
+        async def answer(*_: object) -> None:
+            return
+
+        platform._answer = answer  # type: ignore[method-assign]
+        first, second = (together.network.request(counts(title)) for title in ("one", "two"))
+        known = [(await platform.submit(first))[1], (await platform.submit(first))[1]]
+        with pytest.raises(RefusedError, match="a key has at most 1 studies"):
+            await platform.submit(second)
+        return known
+
+    assert together.run(submit) == [False, True]
+    assert len(together.studies.all()) == 1

@@ -1,6 +1,7 @@
 """Public sample files of oBDS 3 and ADT_GEKID 2, as odd as real ones, load without a crash.
 
-They are not part of the repository (their licences differ); without them these tests are skipped.
+They are not part of the repository (their licences differ). Where a folder beside the checkout has
+them in ``data/obds``, these tests run; elsewhere they are skipped and say what is missing.
 """
 
 from dataclasses import replace
@@ -12,11 +13,14 @@ from upcare_mpc.errors import DataError
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.records.variables import VARIABLES
 
-ROOT = Path(__file__).parents[3] / "shared" / "data" / "obds"
+BESIDE = Path(__file__).parents[3]
+ROOT = next(iter(sorted(BESIDE.glob("*/data/obds"))), BESIDE / "samples" / "data" / "obds")
 SAMPLES = sorted(ROOT.rglob("v[23]*/*.xml"))
 
 pytestmark = pytest.mark.skipif(
-    not SAMPLES, reason="the public oBDS samples are not beside this checkout"
+    not SAMPLES,
+    reason="no public oBDS samples: put folders of .xml files, named v2... (ADT_GEKID 2) and v3... "
+    "(oBDS 3), into data/obds of a folder beside this checkout",
 )
 
 

@@ -110,6 +110,35 @@ def test_an_old_request_is_refused() -> None:
         statements.check_request(request(not_after=NOW - 1), now=NOW)
 
 
+def test_a_request_for_more_than_a_month_is_refused() -> None:
+    month = 31 * 24 * 3600
+    statements.check_request(request(not_after=NOW + month), now=NOW)
+
+    with pytest.raises(ProtocolError, match="31 days at most"):
+        statements.check_request(request(not_after=NOW + month + 1), now=NOW)
+
+
+# The points of order 1, 2, 4 and 8 as X25519 reads them (RFC 7748, section 5): what any key
+# agrees on with them is zero, so a share sealed to one would be open to everybody.
+SMALL_ORDER = [
+    0,
+    1,
+    325606250916557431795983626356110631294008115727848805560023387167927233504,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    2**255 - 20,
+    2**255 - 19,
+    2**255 - 18,
+]
+
+
+@pytest.mark.parametrize("point", SMALL_ORDER)
+def test_a_sealing_key_that_nothing_can_be_sealed_to_is_refused(point: int) -> None:
+    key = point.to_bytes(32, "little")
+
+    with pytest.raises(ProtocolError, match="a sealing key that can be sealed to"):
+        statements.check_request(request(sealing_key=key), now=NOW)
+
+
 # -- authorizations ---------------------------------------------------------------------------
 
 

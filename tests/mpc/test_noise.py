@@ -6,6 +6,7 @@ false-alarm rate is 10^-6 a check, and each is shown to reject a scale that is 5
 
 import asyncio
 import math
+import random
 from collections.abc import Awaitable, Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -24,6 +25,7 @@ from upcare_mpc.mpc.bits import Bits, Boolean
 from upcare_mpc.mpc.engine import Engine, EngineLane
 from upcare_mpc.mpc.field import PRIME, Words
 from upcare_mpc.mpc.prss import LocalRandom, Purpose, Subset
+from upcare_mpc.privacy.gaussian import SampledGaussian, rounded_gaussian, sample_gaussian
 from upcare_mpc.privacy.laplace import SampledLaplace, rounded_law, sample_law
 from upcare_mpc.study.layout import Sensitivity
 
@@ -31,6 +33,7 @@ Together = Callable[[int, int, Callable[[Engine], Awaitable[Any]]], list[Any]]
 ALPHA = 1e-6
 ONE = Sensitivity(d0=1, d1=1, dinf=1)
 COMMITTEES = [(3, 1), (5, 2), (7, 3)]
+SIGMAS = [Fraction(1, 2), Fraction(1), Fraction(10), Fraction(30)]
 SCALES = [Fraction(1, 2), Fraction(1), Fraction(10), Fraction(1000)]
 
 
@@ -39,7 +42,7 @@ def opened(shares: list[Words], threshold: int) -> npt.NDArray[np.int64]:
 
 
 def draw(
-    together: Together, law: SampledLaplace, cells: int, m: int = 3, t: int = 1
+    together: Together, law: noise.Law, cells: int, m: int = 3, t: int = 1
 ) -> npt.NDArray[np.int64]:
     async def work(engine: Engine) -> Words:
         return await noise.noise_shares(engine.lane(), law, cells, random=engine.local_random.words)
@@ -261,12 +264,12 @@ def test_two_batches_of_one_session_share_no_noise(together: Together) -> None:
 # -- the law ----------------------------------------------------------------------------------
 
 
-def cumulative(law: SampledLaplace, k: int) -> Fraction:
+def cumulative(law: noise.Law, k: int) -> Fraction:
     """P(X <= k), exactly."""
     return (1 + law.within(k)) / 2 if k >= 0 else (1 - law.within(-k - 1)) / 2
 
 
-def p_value(sample: npt.NDArray[np.int64], law: SampledLaplace, classes: int = 120) -> float:
+def p_value(sample: npt.NDArray[np.int64], law: noise.Law, classes: int = 120) -> float:
     """Chi-square over classes of about equal probability, all tails included.
 
     The classes depend on the law alone. A class has at least 100 expected draws.
@@ -414,3 +417,46 @@ def test_the_digits_of_the_magnitude_are_independent(together: Together) -> None
     for first in range(5):
         for second in range(first):
             assert dependence(low[first], low[second]) > ALPHA
+
+
+# -- discrete Gaussian: digits from the top -----------------------------------------------------
+
+
+def odd_law(seed: int) -> SampledGaussian:
+    """A law whose tables approximate nothing; coins that are always 0 included."""
+    chance = random.Random(seed)
+    tables = tuple(tuple(chance.randrange(16) for _ in range(1 << j)) for j in range(3))
+    return SampledGaussian(sigma_squared=Fraction(1), precision=4, magnitude_bits=3, tables=tables)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_digit_is_a_coin_against_the_entry_that_the_higher_digits_select(
+    together: Together, seed: int
+) -> None:
+    sample = draw(together, odd_law(seed), 20_000)
+
+    assert p_value(sample, odd_law(seed), classes=16) > ALPHA
+    assert p_value(sample, odd_law(seed + 1), classes=16) < ALPHA
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("sigma", SIGMAS, ids=str)
+def test_a_million_gaussian_draws_follow_the_law_and_no_neighbouring_one(
+    together: Together, sigma: Fraction
+) -> None:
+    law = sample_gaussian(sigma**2, ONE)
+
+    sample = draw(together, law, 1_000_000)
+
+    assert p_value(sample, law) > ALPHA
+    for factor in (Fraction(95, 100), Fraction(105, 100)):
+        off = rounded_gaussian((sigma * factor) ** 2, law.precision, law.magnitude_bits)
+        assert p_value(sample, off) < ALPHA
+
+
+@pytest.mark.parametrize(("m", "t"), [(5, 2), (7, 3)])
+def test_larger_committees_draw_the_same_digits(together: Together, m: int, t: int) -> None:
+    sample = draw(together, odd_law(1), 2_000, m, t)
+
+    assert p_value(sample, odd_law(1), classes=10) > ALPHA
+    assert p_value(sample, odd_law(2), classes=10) < ALPHA

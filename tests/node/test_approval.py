@@ -1,4 +1,4 @@
-"""The operator's word: for one study on one snapshot, used up by one run."""
+"""The operator's word: for one question on one snapshot, used up by one run."""
 
 import datetime
 
@@ -8,7 +8,7 @@ from upcare_mpc.errors import RefusedError
 from upcare_mpc.journal import GENESIS, Entry, Event, append
 from upcare_mpc.node.approval import Standing, grant, refuse, standing, use
 
-STUDY, OTHER, SNAPSHOT, SESSION = (bytes([n]) * 32 for n in range(4))
+QUESTION, OTHER, SNAPSHOT, SESSION = (bytes([n]) * 32 for n in range(4))
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -20,32 +20,32 @@ def journal(*events: Event) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def said(*events: Event, study: bytes = STUDY, snapshot: bytes = SNAPSHOT) -> Standing:
-    return standing(journal(*events), study=study, snapshot=snapshot)[0]
+def said(*events: Event, question: bytes = QUESTION, snapshot: bytes = SNAPSHOT) -> Standing:
+    return standing(journal(*events), question=question, snapshot=snapshot)[0]
 
 
-YES = grant(study=STUDY, snapshot=SNAPSHOT)
-NO = refuse(study=STUDY, snapshot=SNAPSHOT, reason="too few intervals")
+YES = grant(question=QUESTION, snapshot=SNAPSHOT)
+NO = refuse(question=QUESTION, snapshot=SNAPSHOT, reason="too few intervals")
 
 
 def test_nothing_said_is_no_approval() -> None:
     assert said() is Standing.NONE
     with pytest.raises(RefusedError, match="has not approved"):
-        use(journal(), study=STUDY, snapshot=SNAPSHOT, session=SESSION)
+        use(journal(), question=QUESTION, snapshot=SNAPSHOT, session=SESSION)
 
 
-def test_a_yes_is_for_its_study_and_snapshot_alone() -> None:
+def test_a_yes_is_for_its_question_and_snapshot_alone() -> None:
     assert said(YES) is Standing.GRANTED
-    assert said(YES, study=OTHER) is Standing.NONE
+    assert said(YES, question=OTHER) is Standing.NONE
     assert said(YES, snapshot=OTHER) is Standing.NONE
 
 
 def test_a_yes_is_used_up_by_one_run() -> None:
-    used = use(journal(YES), study=STUDY, snapshot=SNAPSHOT, session=SESSION)
+    used = use(journal(YES), question=QUESTION, snapshot=SNAPSHOT, session=SESSION)
 
     assert said(YES, used) is Standing.NONE
     with pytest.raises(RefusedError):
-        use(journal(YES, used), study=STUDY, snapshot=SNAPSHOT, session=SESSION)
+        use(journal(YES, used), question=QUESTION, snapshot=SNAPSHOT, session=SESSION)
 
 
 def test_the_latest_word_counts() -> None:
@@ -54,10 +54,10 @@ def test_the_latest_word_counts() -> None:
 
 
 def test_a_no_comes_with_its_reason() -> None:
-    assert standing(journal(NO), study=STUDY, snapshot=SNAPSHOT)[1] == "too few intervals"
+    assert standing(journal(NO), question=QUESTION, snapshot=SNAPSHOT)[1] == "too few intervals"
 
 
 def test_entries_of_other_kinds_are_passed_over() -> None:
-    other = Event(kind="ledger.reserve", body={"study": STUDY.hex()})
+    other = Event(kind="ledger.reserve", body={"study": QUESTION.hex()})
 
     assert said(other, YES, other) is Standing.GRANTED

@@ -10,6 +10,7 @@ from registries import Registries, counts, registries
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc.client.researcher import Researcher, new_researcher
+from upcare_mpc.link.statements import question_digest
 from upcare_mpc.node import session as session_module
 from upcare_mpc.node.server import MAX_SESSIONS
 
@@ -38,7 +39,7 @@ def test_a_quote_says_yes_what_is_left_and_on_which_data(network: Registries) ->
     assert network["de-a"].charges == []
 
 
-def test_a_stranger_is_refused_and_not_told_what_is_left(
+def test_a_stranger_is_refused_and_told_nothing_of_the_registry(
     network: Registries, tmp_path: Path
 ) -> None:
     new_researcher(tmp_path / "stranger", identity_folder=tmp_path / "net", platform="localhost:1")
@@ -46,7 +47,23 @@ def test_a_stranger_is_refused_and_not_told_what_is_left(
 
     (answer,) = network["de-a"].hears(offer=coordinator_pb2.Offer(request=request))
 
-    assert answer.quote.verdict == Quote.VERDICT_NO
+    assert answer.quote == Quote(
+        study_digest=counts().digest,
+        registry="de-a",
+        verdict=Quote.VERDICT_NO,
+        reason="does not know this researcher's key",
+    )
+
+
+def test_a_known_key_without_its_signature_is_told_nothing_of_the_registry(
+    network: Registries,
+) -> None:
+    request = network.request(counts())
+    request.signature = bytes(64)
+
+    (answer,) = network["de-a"].hears(offer=coordinator_pb2.Offer(request=request))
+
+    assert (answer.quote.snapshot, answer.quote.certificate) == (b"", "")
     assert answer.quote.epsilon_left == ""
 
 
@@ -54,7 +71,7 @@ def test_a_quote_over_budget_is_no_in_words(network: Registries) -> None:
     for number in range(2):
         study = counts(f"before {number}", epsilon="4")
         network["de-a"].node.books.agree(
-            network.question(study), bytes([number] * 32), bytes([number] * 32)
+            network.question(study), bytes([number] * 32), network.request(study)
         )
 
     answer = quote(network, epsilon="3")
@@ -64,7 +81,8 @@ def test_a_quote_over_budget_is_no_in_words(network: Registries) -> None:
 
 
 def test_a_damaged_journal_is_a_no_not_a_silence(network: Registries) -> None:
-    network["de-a"].node.books.agree(network.question(counts()), bytes(32), bytes(32))
+    study = counts()
+    network["de-a"].node.books.agree(network.question(study), bytes(32), network.request(study))
     with network["de-a"].database.write() as connection:
         connection.exec_driver_sql("UPDATE journal SET body = '{}'")
 
@@ -86,7 +104,7 @@ def test_with_manual_approval_a_submitted_study_waits_and_a_previewed_one_does_n
     (answer,) = network["de-a"].hears(offer=coordinator_pb2.Offer(request=request, submitted=True))
 
     assert answer.quote.verdict == Quote.VERDICT_PENDING
-    assert list(node.waiting) == [counts().digest]
+    assert list(node.waiting) == [question_digest(counts().digest, request.signing_key)]
     network.close()
 
 
@@ -96,8 +114,8 @@ def test_without_the_operators_yes_a_session_is_not_agreed_to(tmp_path: Path) ->
 
     (answer,) = network["de-a"].hears(proposal=proposal)
 
-    assert answer.failure.text == "the operator has not approved this study"
-    assert network["de-a"].charges == []
+    assert answer.failure.text == "the operator has not approved this question"
+    assert network["de-a"].charges == ["released"]
     network.close()
 
 
@@ -130,6 +148,20 @@ def test_a_node_takes_no_more_sessions_than_it_says(network: Registries) -> None
     assert "is busy" in answers[-1].failure.text
 
 
+def test_sessions_under_preparation_count_too(network: Registries) -> None:
+    proposals = [network.proposal(counts(f"at once {n}"))[1] for n in range(MAX_SESSIONS + 2)]
+
+    async def all_at_once() -> list[list[coordinator_pb2.AttendRequest]]:
+        heard = [network["de-a"].hear(proposal=proposal) for proposal in proposals]
+        return await asyncio.gather(*heard)
+
+    answers = [answer for said in asyncio.run(all_at_once()) for answer in said]
+
+    assert [a.HasField("approval") for a in answers].count(True) == MAX_SESSIONS
+    assert [a.failure.text for a in answers].count("is busy with 2 sessions") == 2
+    assert len(network["de-a"].workers) == MAX_SESSIONS
+
+
 def test_messages_about_unknown_sessions_change_nothing(network: Registries) -> None:
     registry, digest = network["de-a"], bytes(32)
 
@@ -149,7 +181,7 @@ def test_a_reservation_left_behind_by_a_crash_is_given_back_at_the_next_start(
     network: Registries,
 ) -> None:
     books, question = network["de-a"].node.books, network.question(counts())
-    books.agree(question, bytes(32), bytes(32))
+    books.agree(question, bytes(32), network.request(counts()))
     books._sessions.erase(bytes(32), question.digest, time=session_time())
 
     assert books.unfinished() == [(question.digest, bytes(32))]

@@ -6,6 +6,7 @@ it was admitted, and another program has the one port that de-e's workers may us
 """
 
 import datetime
+import json
 import shutil
 import socket
 import time
@@ -97,11 +98,15 @@ def wait_until_expired(wary: WaryNetwork) -> None:
 def ask_german(network: WaryNetwork, title: str, *decision: str) -> Story:
     """Ask the three German registries; when de-b waits, its operator types ``decision``."""
     study = counts(title, names=GERMAN, overlap=2)
-    digest = study.digest.hex()[:12]
     party = ("--party", str(network.party_folder("de-b")))
 
     def decide() -> None:
-        assert digest in upcare("node", "status", *party).out
+        report = json.loads(upcare("node", "status", "--json", *party).out)
+        (digest,) = [
+            waiting["question_digest"]
+            for waiting in report["waiting"]
+            if waiting["study"]["title"] == title
+        ]
         assert upcare("node", decision[0], digest, *decision[1:], *party).status == 0
 
     return network.ask(study, when={"waiting": decide})

@@ -21,6 +21,7 @@ from upcare_mpc.client.platform import PlatformClient, raise_bad_end
 from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import InputError
 from upcare_mpc.ingest.encr import COLUMNS
+from upcare_mpc.privacy.gaussian import sample_gaussian
 from upcare_mpc.privacy.laplace import sample_law
 from upcare_mpc.study.layout import MAX_CELLS, Sensitivity
 from upcare_mpc.study.spec import Study, parse
@@ -54,8 +55,10 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("--mechanism", type=click.Choice(["laplace"]), default="laplace", show_default=True)
-@click.option("--scale", default="10", show_default=True, help="Noise scale b, a decimal.")
+@click.option(
+    "--mechanism", type=click.Choice(["laplace", "gaussian"]), default="laplace", show_default=True
+)
+@click.option("--scale", default="10", show_default=True, help="Laplace b or Gaussian sigma.")
 @click.option("--cells", type=click.IntRange(1, MAX_CELLS), default=10_000, show_default=True)
 @click.option("--parties", type=click.Choice(["3", "5", "7"]), default="3", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Opened noise, .npy.")
@@ -68,8 +71,10 @@ def noise(
 
     Example: upcare bench noise --scale 10 --cells 100000 --out noise.npy
     """
-    law = sample_law(_scale(scale), Sensitivity(d0=1, d1=1, dinf=1))
-    sessions = [asyncio.run(rehearse(law, cells, parties=int(parties))) for _ in range(runs)]
+    one_cell = Sensitivity(d0=1, d1=1, dinf=1)
+    law = sample_law(_scale(scale), one_cell) if mechanism == "laplace" else None
+    drawn = law or sample_gaussian(_scale(scale) ** 2, one_cell)
+    sessions = [asyncio.run(rehearse(drawn, cells, parties=int(parties))) for _ in range(runs)]
     if out is not None:
         np.save(out, sessions[-1].noise)
     report = {

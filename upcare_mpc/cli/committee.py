@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from upcare_mpc.errors import SessionError
 from upcare_mpc.link.certificates import Identity, Network, new_authority
+from upcare_mpc.mpc.noise import Law
 from upcare_mpc.mpc.opening import open_result, unseal_share
 from upcare_mpc.mpc.programs.contract import PROGRAM
 from upcare_mpc.node.process import WorkerProcess
-from upcare_mpc.privacy.laplace import SampledLaplace
 from upcare_mpc.study.descriptor import Descriptor, Member
 
 __all__ = ["Rehearsal", "rehearse"]
@@ -52,7 +52,7 @@ class Rehearsal:
     rss_mb: float
 
 
-async def rehearse(law: SampledLaplace, cells: int, *, parties: int) -> Rehearsal:
+async def rehearse(law: Law, cells: int, *, parties: int) -> Rehearsal:
     """Run one session of ``parties`` workers over zero vectors.
 
     Raises:
@@ -68,7 +68,7 @@ async def rehearse(law: SampledLaplace, cells: int, *, parties: int) -> Rehearsa
         cells=cells,
         law=law.digest,
         program=PROGRAM,
-        epsilon=1 / Fraction(law.scale),
+        epsilon=Fraction(1),  # nobody is charged: there is no ledger here
         overlap=1,
         signing_key=nothing,
         sealing_key=key.public_key().public_bytes_raw(),
@@ -104,7 +104,7 @@ def _identities(parties: int) -> list[Identity]:
 
 async def _session(
     descriptor: Descriptor,
-    law: SampledLaplace,
+    law: Law,
     identities: list[Identity],
     workers: list[WorkerProcess],
     key: X25519PrivateKey,

@@ -12,9 +12,13 @@ from upcare_mpc.cli.study import follow, preview_lines, read_study
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.config import DataFiles, load_data
 from upcare_mpc.errors import ConfigError, DataError
+from upcare_mpc.kinds.question import work_out
+from upcare_mpc.link.certificates import host_of, party_of_host
 from upcare_mpc.study.spec import Study
 
 __all__ = ["local", "local_data"]
+
+DEFAULT_OVERLAP = 2
 
 
 @click.command()
@@ -46,10 +50,15 @@ def local(
     --data fr-a=parties/fr-a --study study.toml --out result
     """
     asked = read_study(file)
+    work_out(asked, network_overlap=asked.overlap or DEFAULT_OVERLAP)  # before any process starts
     sources = local_data(data, complete)
     missing = [name for name in asked.registries if name not in sources]
     if missing:
         raise ConfigError(f"the study asks {missing[0]}; give its data: --data {missing[0]}=PATH")
+    others = [name for name in sources if name not in asked.registries]
+    if others:
+        names = ", ".join(asked.registries)
+        raise ConfigError(f"--data {others[0]}: the study does not ask {others[0]}, but {names}")
     start = time.perf_counter()
     network = local_network(asked, {name: sources[name] for name in asked.registries})
     with network:
@@ -78,10 +87,10 @@ def local(
 
 
 def local_network(asked: Study, data: dict[str, DataFiles]) -> LocalNetwork:
-    """A network whose agreement is what the study assumes (overlap 2 if it says nothing)."""
+    """A network whose agreement is what the study assumes (or the default overlap)."""
     return LocalNetwork(
         data=data,
-        overlap=asked.overlap or 2,
+        overlap=asked.overlap or DEFAULT_OVERLAP,
         policy=LocalPolicy(purposes=[asked.purpose]),
     )
 
@@ -90,7 +99,8 @@ def local_data(data: tuple[str, ...], complete: tuple[str, ...]) -> dict[str, Da
     """Read ``NAME=PATH`` and ``NAME=KIND`` options.
 
     Raises:
-        ConfigError: An option has another form, or names a registry without data.
+        ConfigError: An option has another form, a name is none that a registry can have, or
+            it is that of a registry without data.
         DataError: There is nothing at a path.
     """
     sources: dict[str, DataFiles] = {}
@@ -98,6 +108,8 @@ def local_data(data: tuple[str, ...], complete: tuple[str, ...]) -> dict[str, Da
         name, _, path = option.partition("=")
         if not path:
             raise ConfigError(f"--data: wanted NAME=PATH, got {option!r}")
+        if party_of_host(host_of(name, "registry")) is None:
+            raise ConfigError(f"--data: wanted a registry's name like de-a, got {name!r}")
         found = _find(Path(path))
         known = sources.get(name)
         files = (*known.files, *found.files) if known else found.files

@@ -95,7 +95,7 @@ def status(folder: Path, as_json: bool) -> None:
     answer = call_operator(party.state_folder, "Status", node_pb2.StatusRequest())
     waiting = [
         {
-            "study_digest": item.study_digest.hex(),
+            "question_digest": item.question_digest.hex(),
             "researcher": _researcher(party, item.signing_key),
             "study": json.loads(item.study),
         }
@@ -114,7 +114,7 @@ def status(folder: Path, as_json: bool) -> None:
     state = "attending the platform" if answer.attending else "not connected to the platform"
     click.echo(f"{answer.registry}: {state}, {answer.running} sessions running")
     for item in waiting:
-        click.echo(f"waits for you: {item['study_digest'][:12]} from {item['researcher']}")
+        click.echo(f"waits for you: {item['question_digest'][:12]} from {item['researcher']}")
         click.echo(json.dumps(item["study"], indent=2))
 
 
@@ -122,14 +122,14 @@ def status(folder: Path, as_json: bool) -> None:
 @_party
 @click.argument("digest")
 def approve(folder: Path, digest: str) -> None:
-    """Approve one waiting study, once, on the present data.
+    """Approve one waiting question, once, on the present data.
 
     Example: upcare node approve 3f2a9c01d4e5 --party parties/de-a
     """
     party = load_party(folder)
-    request = node_pb2.ApproveRequest(study_digest=_digest(digest))
+    request = node_pb2.ApproveRequest(question_digest=_digest(digest))
     answer = call_operator(party.state_folder, "Approve", request)
-    click.echo(f"{party.name} approves {answer.study_digest.hex()[:12]}", err=True)
+    click.echo(f"{party.name} approves {answer.question_digest.hex()[:12]}", err=True)
 
 
 @node.command()
@@ -137,14 +137,14 @@ def approve(folder: Path, digest: str) -> None:
 @click.argument("digest")
 @click.option("--reason", required=True, help="One sentence for the researcher.")
 def refuse(folder: Path, digest: str, reason: str) -> None:
-    """Refuse one waiting study.
+    """Refuse one waiting question.
 
     Example: upcare node refuse 3f2a9c01d4e5 --reason "too few intervals" --party parties/de-a
     """
     party = load_party(folder)
-    request = node_pb2.RefuseRequest(study_digest=_digest(digest), reason=reason)
+    request = node_pb2.RefuseRequest(question_digest=_digest(digest), reason=reason)
     answer = call_operator(party.state_folder, "Refuse", request)
-    click.echo(f"{party.name} refuses {answer.study_digest.hex()[:12]}", err=True)
+    click.echo(f"{party.name} refuses {answer.question_digest.hex()[:12]}", err=True)
 
 
 @click.group()
@@ -223,7 +223,7 @@ def _digest(text: str) -> bytes:
     try:
         return bytes.fromhex(text[: len(text) // 2 * 2])
     except ValueError:
-        raise InputError("a study's digest is hexadecimal") from None
+        raise InputError("a question's digest is hexadecimal") from None
 
 
 def _researcher(party: PartyFile, key: bytes) -> str:

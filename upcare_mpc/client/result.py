@@ -3,7 +3,8 @@
 Checked before anything is believed: the session is about the very study that was asked, with this
 researcher's keys, in this network; every certificate is the roster's; every output is signed
 by its sender over one and the same agreement; every share lies on one polynomial of degree t.
-Whoever carried the result could withhold it, and nothing else.
+Whoever carried the result could withhold it; leave out a charge; or leave out outputs down to
+t + 1, so that the shares cannot be checked against each other, which the label then says.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,8 @@ from upcare_mpc._proto.upcare.study.v1 import study_pb2
 __all__ = ["Attendance"]
 
 QUOTE_S = 20.0
-APPROVAL_S = 60.0
+APPROVAL_S = 1800.0  # counting takes a fixed time that grows with a registry's declared size
+REASON_CHARACTERS = 300  # of what a registry gives as its reason; the rest is cut off
 
 Request = coordinator_pb2.AttendRequest
 Response = coordinator_pb2.AttendResponse
@@ -88,6 +89,7 @@ class Attendance:
                     reason="is not connected to the platform",
                 )
             answer.quote.registry = name  # the certificate says who speaks
+            answer.quote.reason = answer.quote.reason[:REASON_CHARACTERS]
             return answer.quote
 
         return list(await asyncio.gather(*[ask(name) for name in names]))

@@ -69,8 +69,12 @@ def choose_roster(seats: Sequence[Seat], committee: int) -> list[str]:
 
 
 def in_words(reasons: Sequence[tuple[str, str]]) -> str:
-    """Join (registry, reason) pairs to one line; registries with the same reason share it."""
+    """Join (registry, reason) pairs to one line; registries with the same reason share it.
+
+    A thousand characters and no more: the line is stored, and sent in the header of an answer.
+    """
     grouped: dict[str, list[str]] = {}
     for name, reason in reasons:
         grouped.setdefault(reason, []).append(name)
-    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in grouped.items())
+    line = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in grouped.items())
+    return line[:1000]

@@ -1,12 +1,14 @@
 """The platform's work: questions in, sessions run one after another, stored answers out.
 
-Everything a researcher or a registry needs to trust is signed end to end, so this class may be
-curious and even wrong: it can keep a study from happening, and nothing else.
+Shares are sealed and statements signed end to end, so this class may be curious. It is trusted to
+keep the service up. If it is wrong or hostile it reads no count and alters no answer unnoticed, but
+it can: keep a study from happening, or hide its answer; hand out t + 1 outputs of the m, so that
+the result opens and cannot be checked; use up signed requests, and charges with them, in sessions
+that it lets fail; propose which of the willing registries compute; and see who asks what, when.
 """
 
 import asyncio
 import datetime
-import hashlib
 import time
 from collections.abc import AsyncIterator
 
@@ -17,10 +19,10 @@ from upcare_mpc.coordinator.afterwards import EndedSessions
 from upcare_mpc.coordinator.attendance import Attendance
 from upcare_mpc.coordinator.lifecycle import SOURCES, State, in_words
 from upcare_mpc.coordinator.run import Quotes, Run, compose
-from upcare_mpc.errors import ProtocolError, RefusedError, StudyError, UpcareError
+from upcare_mpc.errors import RefusedError, StudyError, UpcareError
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import Identity
-from upcare_mpc.link.statements import check_authorization, check_request
+from upcare_mpc.link.statements import check_authorization, check_request, question_digest
 from upcare_mpc.storage.studies import Studies, StudyEvent, StudyRow
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
@@ -28,6 +30,7 @@ from upcare_mpc.study.spec import Study
 __all__ = ["Platform"]
 
 Verdict = coordinator_pb2.Quote
+STUDIES_A_KEY = 1000  # that the platform keeps
 
 
 def _now() -> datetime.datetime:
@@ -66,7 +69,8 @@ class Platform:
             Digest of the study, and whether it was already there.
         """
         question = self._question(request)
-        key = question_key(question.digest, request.signing_key)
+        key = question_digest(question.digest, request.signing_key)
+        await self._admit(key, question, request)
         fresh = self._studies.add(
             digest=key,
             researcher=request.signing_key.hex(),
@@ -94,6 +98,25 @@ class Platform:
         self._note(key, "submitted", f"submitted to {asked}")
         self._spawn(self._answer(key, question, request))
         return question.digest, False
+
+    async def _admit(self, key: bytes, question: Question, request: study_pb2.StudyRequest) -> None:
+        """Keep nothing for strangers, and a bounded number of questions for everyone else.
+
+        Raises:
+            RefusedError: The key has asked too much, or it asks for the first time and no
+                registry that attends would answer.
+        """
+        stored = self._studies.of_researcher(request.signing_key.hex())
+        if key in stored:
+            return
+        if len(stored) >= STUDIES_A_KEY:
+            raise RefusedError(f"a key has at most {STUDIES_A_KEY} studies; ask with a new key")
+        if not stored:
+            names = question.study.registries
+            quotes = await self.attendance.quotes(request, names, submitted=False)
+            willing = {Verdict.VERDICT_YES, Verdict.VERDICT_PENDING}
+            if all(quote.verdict not in willing for quote in quotes):
+                raise RefusedError(in_words([(q.registry, q.reason) for q in quotes]))
 
     async def watch(
         self, authorization: study_pb2.Authorization
@@ -187,7 +210,10 @@ class Platform:
             if not pending:
                 return quotes
             self._studies.move(key, State.WAITING, sources=SOURCES[State.WAITING], time=_now())
-            text = f"waits for {', '.join(pending)}"
+            asked = [q.registry for q in quotes if q.verdict == Verdict.VERDICT_PENDING]
+            away = [name for name in pending if name not in asked]
+            whom = [f"the operators of {', '.join(asked)}"] if asked else []
+            text = f"waits for {' and '.join([*whom, *([', '.join(away)] if away else [])])}"
             if text != told:
                 self._note(key, "waiting", text)
                 told = text
@@ -270,13 +296,10 @@ class Platform:
             return
         session = getattr(message, kind).session_digest
         run = self._runs.get(session)
-        try:
-            if run is not None and name in run.names:
-                run.hear(name, message)
-            else:
-                self._ended.hear(name, session, message)
-        except ProtocolError:
-            return  # a registry contradicts itself; what came first stands
+        if run is not None and name in run.names:
+            run.hear(name, message)
+        else:
+            self._ended.hear(name, session, message)
 
     def _joined(self, name: str) -> None:
         self._ended.joined(name, running=frozenset(self._runs))
@@ -301,7 +324,7 @@ class Platform:
 
     def _authorized(self, authorization: study_pb2.Authorization, method: str) -> StudyRow:
         check_authorization(authorization, method, now=time.time())
-        key = question_key(authorization.study_digest, authorization.signing_key)
+        key = question_digest(authorization.study_digest, authorization.signing_key)
         try:
             return self._studies.get(key)
         except StudyError:
@@ -337,8 +360,3 @@ class _Bell:
         """Wake all who hold it."""
         self._event.set()
         self._event = asyncio.Event()
-
-
-def question_key(study: bytes, signing_key: bytes) -> bytes:
-    """Name a question: the study and who asks it."""
-    return hashlib.sha256(b"upcare/v1/question|" + study + signing_key).digest()

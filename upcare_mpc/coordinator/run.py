@@ -2,6 +2,10 @@
 
 The platform composes the session and passes messages; every registry checks all of it against what
 the researcher signed. A wrong proposal is refused, so composing is not trusted.
+
+What a registry says is kept only if its form is right and its signature is that of the roster's
+certificate (``coordinator.signed``): wrong words never stand in the way of true ones. Of all
+else a registry can make the platform keep one failure, of at most 300 characters.
 """
 
 import asyncio
@@ -12,9 +16,10 @@ from dataclasses import dataclass, field
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
-from upcare_mpc.coordinator.attendance import Attendance
+from upcare_mpc.coordinator.attendance import REASON_CHARACTERS, Attendance
 from upcare_mpc.coordinator.lifecycle import choose_roster, in_words
-from upcare_mpc.errors import RefusedError, SessionError
+from upcare_mpc.coordinator.signed import check_no_output, check_output, check_spent
+from upcare_mpc.errors import ProtocolError, RefusedError, SessionError
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.mpc.programs.contract import PROGRAM
 from upcare_mpc.study.descriptor import Descriptor, Member
@@ -25,6 +30,7 @@ SESSION_S = 600.0
 GRACE_S = 5.0  # for outputs under way when something has failed
 CHARGES_S = 2.0  # for signed charges under way when all outputs are there
 WORDS_S = 10.0  # for signed words that no output left
+PHASES = frozenset({"noise", "sharing", "opening"})
 
 Quotes = Sequence[coordinator_pb2.Quote]
 
@@ -87,7 +93,7 @@ class Run:
         outputs: Roster places whose sealed output has arrived.
         charged: Registries whose signed statement of what they charged has arrived.
         words: Computing registries that have signed that no output left.
-        failures: What went wrong, in the order in which it was heard.
+        failures: What went wrong first at each registry, in the order in which it was heard.
         gone: Registries that have failed or were lost.
     """
 
@@ -99,7 +105,7 @@ class Run:
     outputs: set[int] = field(default_factory=set)
     charged: set[str] = field(default_factory=set)
     words: dict[str, study_pb2.NoOutput] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     _phases: dict[str, set[str]] = field(default_factory=dict)
@@ -125,7 +131,7 @@ class Run:
             if answer is not None and answer.HasField("approval"):
                 approvals.append(answer.approval)
             elif answer is not None and answer.HasField("failure"):
-                refusals.append((name, answer.failure.text))
+                refusals.append((name, answer.failure.text[:REASON_CHARACTERS]))
             else:
                 refusals.append((name, "did not answer"))
         if refusals:
@@ -159,7 +165,7 @@ class Run:
                 finished=coordinator_pb2.Finished(session_digest=self.descriptor.digest),
             )
             return
-        reason = self.failures[0] if self.failures else "the session took too long"
+        reason = next(iter(self.failures.values()), "the session took too long")
         self._abort(reason)
         await self._until(lambda: len(self.words) == parties, WORDS_S)
         if self.release():
@@ -187,30 +193,42 @@ class Run:
         return True
 
     def hear(self, name: str, message: coordinator_pb2.AttendRequest) -> None:
-        """Take what a registry says about this session."""
-        match message.WhichOneof("message"):
-            case "phase":
-                self._hear_phase(name, message.phase.phase)
-            case "spent":
-                self.store("spent", name, message.spent.SerializeToString(deterministic=True))
-                self.charged.add(name)
-            case "output":
-                if self.descriptor.place(name) == message.output.index < self.descriptor.parties:
-                    content = message.output.SerializeToString(deterministic=True)
-                    self.store("output", name, content)
-                    self.outputs.add(message.output.index)
-            case "failure":
-                self._hear_failure(name, message.failure)
+        """Take what a registry says about this session; what is not so is its failure."""
+        message.DiscardUnknownFields()  # what nobody has signed is not kept
+        try:
+            self._take(name, message)
+        except ProtocolError as error:
+            self._fail(name, f"{name}: {error}")
         self.changed.set()
 
     def lost(self, name: str) -> None:
         """A registry's stream has ended in the middle."""
         if name in self.names and self.descriptor.place(name) not in self.outputs:
-            self.failures.append(f"{name} was lost during the session")
+            self._fail(name, f"{name} was lost during the session")
             self.gone.add(name)
             self.changed.set()
 
+    def _take(self, name: str, message: coordinator_pb2.AttendRequest) -> None:
+        match message.WhichOneof("message"):
+            case "phase":
+                self._hear_phase(name, message.phase.phase)
+            case "spent":
+                check_spent(message.spent, name, self.descriptor, self.certificates)
+                self.store("spent", name, message.spent.SerializeToString(deterministic=True))
+                self.charged.add(name)
+            case "output":
+                check_output(message.output, name, self.descriptor, self.certificates)
+                self.store("output", name, message.output.SerializeToString(deterministic=True))
+                self.outputs.add(message.output.index)
+            case "failure":
+                self._hear_failure(name, message.failure)
+
+    def _fail(self, name: str, text: str) -> None:
+        self.failures.setdefault(name, text[:REASON_CHARACTERS])
+
     def _hear_phase(self, name: str, phase: str) -> None:
+        if phase not in PHASES:
+            raise ProtocolError("said a phase that this version does not have")
         seen = self._phases.setdefault(phase, set())
         seen.add(name)
         computing = self.names[: self.descriptor.parties]
@@ -220,16 +238,15 @@ class Run:
                 "noise": f"{', '.join(computing)} draw the noise together",
                 "sharing": f"{expected} registries have shared their counts",
                 "opening": f"{expected} registries seal their shares to the researcher",
-            }.get(phase)
-            if text:
-                self.note(phase, text)
+            }[phase]
+            self.note(phase, text)
 
     def _hear_failure(self, name: str, failure: coordinator_pb2.Failure) -> None:
         self.gone.add(name)
         if failure.text:
-            self.failures.append(f"{name}: {failure.text}")
-        counts = self.descriptor.place(name) < self.descriptor.parties
-        if counts and failure.no_output.registry == name:
+            self._fail(name, f"{name}: {failure.text}")
+        if failure.HasField("no_output"):
+            check_no_output(failure.no_output, name, self.descriptor, self.certificates)
             self.words[name] = failure.no_output
             self.store("no-output", name, failure.no_output.SerializeToString(deterministic=True))
 

@@ -8,6 +8,7 @@ import hashlib
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.errors import ProtocolError
@@ -18,12 +19,14 @@ __all__ = [
     "check_authorization",
     "check_request",
     "no_output_statement",
+    "question_digest",
     "request_digest",
     "request_statement",
     "spent_statement",
 ]
 
 AUTHORIZATION_SECONDS = 600
+MAX_REQUEST_SECONDS = 31 * 24 * 3600
 _MAX_STUDY = 64 << 10
 
 
@@ -49,11 +52,17 @@ def request_digest(request: study_pb2.StudyRequest) -> bytes:
     return hashlib.sha256(request_statement(request)).digest()
 
 
+def question_digest(study: bytes, signing_key: bytes) -> bytes:
+    """Name a question: the digest of the study and the key of who asks it; 32 bytes."""
+    return hashlib.sha256(b"upcare/v1/question|" + study + signing_key).digest()
+
+
 def check_request(request: study_pb2.StudyRequest, *, now: float) -> None:
     """Check form, validity and signature of a study request.
 
     Raises:
-        ProtocolError: It is not a request that the holder of the key signed, or too old.
+        ProtocolError: It is not a request that the holder of the key signed, it is too old or
+            valid for too long, or nothing can be sealed to its sealing key.
     """
     if not 0 < len(request.study) <= _MAX_STUDY:
         raise ProtocolError(f"a study has 1 to {_MAX_STUDY} bytes, got {len(request.study)}")
@@ -62,6 +71,9 @@ def check_request(request: study_pb2.StudyRequest, *, now: float) -> None:
     _check_signature(request.signing_key, request_statement(request), request.signature)
     if request.not_after < now:
         raise ProtocolError("the study request is no longer valid; submit it again")
+    if request.not_after > now + MAX_REQUEST_SECONDS:
+        raise ProtocolError("a study request is valid for 31 days at most; check this clock")
+    _check_sealing_key(request.sealing_key)
 
 
 def authorization_statement(authorization: study_pb2.Authorization) -> bytes:
@@ -105,6 +117,15 @@ def spent_statement(spent: study_pb2.Spent) -> bytes:
         spent.epsilon.encode(),
         spent.delta.encode(),
     )
+
+
+def _check_sealing_key(key: bytes) -> None:
+    """Refuse what HPKE cannot seal to, a point of small order: RFC 9180, section 7.1.4."""
+    probe = X25519PrivateKey.from_private_bytes(bytes(range(32)))  # any key: no secret
+    try:
+        probe.exchange(X25519PublicKey.from_public_bytes(key))  # all zero raises
+    except ValueError:
+        raise ProtocolError("a study request carries a sealing key that can be sealed to") from None
 
 
 def _check_signature(key: bytes, statement: bytes, signature: bytes) -> None:

@@ -7,10 +7,12 @@ marked, the sealed output is stored before it is sent.
 import datetime
 from collections.abc import Callable
 
+from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Policy
 from upcare_mpc.errors import SessionError
 from upcare_mpc.journal import Entry, Event
 from upcare_mpc.kinds.question import Question
+from upcare_mpc.link.statements import question_digest, request_digest
 from upcare_mpc.node import approval
 from upcare_mpc.node.question import charge
 from upcare_mpc.privacy.ledger import Key, Ledger, State
@@ -38,42 +40,48 @@ class Books:
         """The ledger as the journal has it now."""
         return Ledger.replay(self._policy.caps, self._journal.entries())
 
-    def standing(self, study: bytes) -> tuple[approval.Standing, str]:
-        """The operator's word on a study, on the snapshot in force."""
-        return approval.standing(self._journal.entries(), study=study, snapshot=self._snapshot)
+    def standing(self, question: bytes) -> tuple[approval.Standing, str]:
+        """The operator's word on a question (its digest), on the snapshot in force."""
+        return approval.standing(
+            self._journal.entries(), question=question, snapshot=self._snapshot
+        )
 
-    def grant(self, study: bytes) -> None:
+    def grant(self, question: bytes) -> None:
         """Record the operator's yes."""
-        self._record(lambda _: approval.grant(study=study, snapshot=self._snapshot))
+        self._record(lambda _: approval.grant(question=question, snapshot=self._snapshot))
 
-    def refuse(self, study: bytes, reason: str) -> None:
+    def refuse(self, question: bytes, reason: str) -> None:
         """Record the operator's no."""
-        self._record(lambda _: approval.refuse(study=study, snapshot=self._snapshot, reason=reason))
+        self._record(
+            lambda _: approval.refuse(question=question, snapshot=self._snapshot, reason=reason)
+        )
 
-    def agree(self, question: Question, session: bytes, request: bytes) -> None:
-        """Agree to one session: use up the request and the approval, reserve the charge.
+    def agree(self, question: Question, session: bytes, request: study_pb2.StudyRequest) -> None:
+        """Agree to one session: use up the request, reserve the charge, use up the approval.
 
         Args:
             question: What is asked.
             session: Digest of the session descriptor.
-            request: Digest of the researcher's signed request.
+            request: The researcher's signed request; the caller has checked it.
 
         Raises:
             SessionError: The session is known already.
             RefusedError: An operator's approval is wanted and not there.
             BudgetExceeded: A cap would be passed.
         """
-        self._sessions.agree(session, question.digest, request, time=_now())
+        self._sessions.agree(session, question.digest, request_digest(request), time=_now())
         try:
+            self._step(lambda ledger: ledger.reserve(_key(question, session), charge(question)))
             if not self._policy.automatic:
+                # Last: what fails for the budget leaves the operator's yes standing.
+                asked = question_digest(question.digest, request.signing_key)
                 self._record(
                     lambda entries: approval.use(
-                        entries, study=question.digest, snapshot=self._snapshot, session=session
+                        entries, question=asked, snapshot=self._snapshot, session=session
                     )
                 )
-            self._step(lambda ledger: ledger.reserve(_key(question, session), charge(question)))
         except BaseException:
-            self._sessions.erase(session, question.digest, time=_now())
+            self.erase(question.digest, session)
             raise
 
     def spend(self, question: Question, session: bytes) -> None:

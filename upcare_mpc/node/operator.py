@@ -3,6 +3,7 @@
 File permissions are the authentication: whoever may open the socket may also read the database.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,14 @@ async def serve_operator(node: Node) -> Any:
     """Start serving the operator of ``node``; the caller stops the server."""
     server = grpc.aio.server()
     node_pb2_grpc.add_OperatorServicer_to_server(_Operator(node), server)
-    state = node.party.state_folder
+    mask = os.umask(0o177)  # not chmod afterwards: the socket is never open to others
     try:
-        server.add_insecure_port(_address(state))
+        server.add_insecure_port(_address(node.party.state_folder))
     except RuntimeError:
         raise ConfigError("the operator's socket cannot be made in the state folder") from None
+    finally:
+        os.umask(mask)
     await server.start()
-    (state / SOCKET).chmod(0o600)
     return server
 
 
@@ -52,7 +54,7 @@ class _Operator(node_pb2_grpc.OperatorServicer):
             snapshot=self._node.snapshot.digest,
             waiting=[
                 node_pb2.WaitingStudy(
-                    study_digest=digest,
+                    question_digest=digest,
                     study=request.study,
                     signing_key=request.signing_key,
                 )
@@ -63,23 +65,23 @@ class _Operator(node_pb2_grpc.OperatorServicer):
 
     async def Approve(self, request: Any, context: Any) -> node_pb2.ApproveResponse:  # noqa: N802
         """Record a yes."""
-        study = await self._find(request.study_digest, context)
-        self._node.books.grant(study)
-        self._node.decided(study)
-        return node_pb2.ApproveResponse(study_digest=study)
+        question = await self._find(request.question_digest, context)
+        self._node.books.grant(question)
+        self._node.decided(question)
+        return node_pb2.ApproveResponse(question_digest=question)
 
     async def Refuse(self, request: Any, context: Any) -> node_pb2.RefuseResponse:  # noqa: N802
         """Record a no."""
-        study = await self._find(request.study_digest, context)
-        self._node.books.refuse(study, request.reason[:500] or "no reason given")
-        self._node.decided(study)
-        return node_pb2.RefuseResponse(study_digest=study)
+        question = await self._find(request.question_digest, context)
+        self._node.books.refuse(question, request.reason[:500] or "no reason given")
+        self._node.decided(question)
+        return node_pb2.RefuseResponse(question_digest=question)
 
     async def _find(self, beginning: bytes, context: Any) -> bytes:
         matches = [digest for digest in self._node.waiting if digest.startswith(beginning)]
         if len(beginning) < 4 or len(matches) != 1:
             await context.abort(
-                grpc.StatusCode.NOT_FOUND, "no study, or more than one, waits under this digest"
+                grpc.StatusCode.NOT_FOUND, "no question, or more than one, waits under this digest"
             )
         return matches[0]
 

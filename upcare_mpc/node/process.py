@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from upcare_mpc.errors import SessionError
 from upcare_mpc.link.certificates import Identity
+from upcare_mpc.mpc.noise import Law
+from upcare_mpc.node.law import law_to_json
 from upcare_mpc.node.pipe import Message, read_message, write_message
-from upcare_mpc.privacy.laplace import SampledLaplace
 from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = ["WorkerProcess"]
@@ -58,7 +59,7 @@ class WorkerProcess:
         *,
         identity: Identity,
         certificates: Sequence[str],
-        law: SampledLaplace,
+        law: Law,
         vector: bytes,
         host: str,
         ports: Sequence[int],
@@ -84,12 +85,7 @@ class WorkerProcess:
             blob=vector,
             descriptor=descriptor.canonical().decode(),
             name=identity.party.name,
-            law={
-                "scale": str(law.scale),
-                "precision": law.precision,
-                "magnitude_bits": law.magnitude_bits,
-                "thresholds": law.thresholds,
-            },
+            law=law_to_json(law),
             identity={
                 "ca": identity.network.ca_pem.decode(),
                 "certificate": identity.certificate_pem.decode(),

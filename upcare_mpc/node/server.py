@@ -20,7 +20,7 @@ from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.errors import ProtocolError, RefusedError, UpcareError
 from upcare_mpc.link.certificates import Identity, host_of, verify_signature
 from upcare_mpc.link.roster import check_roster
-from upcare_mpc.link.statements import no_output_statement
+from upcare_mpc.link.statements import no_output_statement, question_digest
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.process import WorkerProcess
@@ -28,6 +28,7 @@ from upcare_mpc.node.question import charge, check_policy, read_question
 from upcare_mpc.node.session import NodeSession, no_output
 from upcare_mpc.node.snapshot import Snapshot
 from upcare_mpc.study.descriptor import Descriptor
+from upcare_mpc.study.spec import Study
 
 __all__ = ["Node"]
 
@@ -65,14 +66,16 @@ class Node:
         self._agreement = agreement
         self._log = log
         self._sessions: dict[bytes, NodeSession] = {}
+        self._preparing = 0  # sessions on their way into `_sessions`
+        self._finished: set[bytes] = set()  # by the platform's word, while they still run here
         self._outbox: asyncio.Queue[coordinator_pb2.AttendRequest] = asyncio.Queue()
         self._spare: asyncio.Task[WorkerProcess] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def running(self) -> int:
-        """Number of sessions that have not ended."""
-        return sum(not session.ended for session in self._sessions.values())
+        """Number of sessions that have not ended, those under preparation included."""
+        return self._preparing + sum(not session.ended for session in self._sessions.values())
 
     async def run(self) -> None:
         """Attend the platform until cancelled; reconnects by itself."""
@@ -100,10 +103,10 @@ class Node:
                 worker = await self._spare
                 await worker.end()
 
-    def decided(self, study: bytes) -> None:
-        """The operator has said yes or no: let the platform ask again."""
-        self.waiting.pop(study, None)
-        self._say(decision=coordinator_pb2.Decision(study_digest=study))
+    def decided(self, question: bytes) -> None:
+        """The operator has said yes or no to a waiting question: let the platform ask again."""
+        study = Study.from_canonical(self.waiting.pop(question).study)
+        self._say(decision=coordinator_pb2.Decision(study_digest=study.digest))
 
     # -- the stream -----------------------------------------------------------------------------
 
@@ -157,28 +160,29 @@ class Node:
                 case "recall":
                     self._recall(message.recall.session_digest)
                 case "finished":
-                    session = self._sessions.pop(message.finished.session_digest, None)
-                    if session is not None:
-                        session.finish()
+                    self._finish(message.finished.session_digest)
         except UpcareError as error:
             self._log(f"refused what the platform sent: {error}")
+        except Exception as error:  # noqa: BLE001  # a fault of ours; the platform must not wait
+            self._log(f"a fault at a message of the platform: {type(error).__name__}")
+            await self._answer_fault(message)
 
     # -- answers --------------------------------------------------------------------------------
 
     def _quote(self, offer: coordinator_pb2.Offer) -> coordinator_pb2.Quote:
         """Say what this registry would do with a study; spends nothing, looks at no record."""
-        quote = coordinator_pb2.Quote(
-            registry=self.party.name,
-            snapshot=self.snapshot.digest,
-            computes=self.party.computes,
-            certificate=self.identity.certificate_pem.decode(),
-        )
+        quote = coordinator_pb2.Quote(registry=self.party.name)
         try:
             question = read_question(offer.request, self._agreement, now=time.time())
             quote.study_digest = question.digest
+            known = offer.request.signing_key in self.party.policy.researchers.values()
+            if known:  # nothing below is for strangers
+                quote.snapshot = self.snapshot.digest
+                quote.computes = self.party.computes
+                quote.certificate = self.identity.certificate_pem.decode()
             ledger = self.books.ledger()
-            if offer.request.signing_key in self.party.policy.researchers.values():
-                quote.epsilon_left = str(ledger.balance().left)  # not for strangers
+            if known:
+                quote.epsilon_left = str(ledger.balance().left)
             check_policy(question, offer.request, self.party.policy, registry=self.party.name)
             ledger.check(charge(question))
             quote.verdict = coordinator_pb2.Quote.VERDICT_YES
@@ -192,36 +196,29 @@ class Node:
     def _ask_operator(
         self, study: bytes, offer: coordinator_pb2.Offer, quote: coordinator_pb2.Quote
     ) -> None:
-        standing, reason = self.books.standing(study)
+        question = question_digest(study, offer.request.signing_key)
+        standing, reason = self.books.standing(question)
         if offer.submitted and standing is not Standing.GRANTED:
-            self.waiting[study] = offer.request  # a refusal can still be taken back
+            self.waiting[question] = offer.request  # a refusal can still be taken back
         if standing is Standing.REFUSED:
             raise RefusedError(f"its operator refuses: {reason}")
         if standing is Standing.NONE:
             quote.verdict = coordinator_pb2.Quote.VERDICT_PENDING
             quote.reason = "waits for its operator"
             if offer.submitted:
-                short = study.hex()[:12]
-                self._log(f"study {short} waits for approval: upcare node approve {short}")
+                short = question.hex()[:12]
+                self._log(f"question {short} waits for approval: upcare node approve {short}")
 
     async def _approve(self, call: int, proposal: coordinator_pb2.Proposal) -> None:
         """Agree to a session and send the signed approval, or say why not."""
         try:
             if self.running >= MAX_SESSIONS:
                 raise RefusedError(f"is busy with {self.running} sessions")
-            question = read_question(proposal.request, self._agreement, now=time.time())
-            check_policy(question, proposal.request, self.party.policy, registry=self.party.name)
-            session, approval = await NodeSession.approve(
-                proposal,
-                question,
-                party=self.party,
-                agreement=self._agreement,
-                identity=self.identity,
-                books=self.books,
-                snapshot=self.snapshot,
-                take_worker=self._take_worker,
-                say=self._outbox.put_nowait,
-            )
+            self._preparing += 1  # nothing awaited since the check: it binds
+            try:
+                session, approval = await self._prepare(proposal)
+            finally:
+                self._preparing -= 1
         except UpcareError as error:
             self._log(f"session refused: {error}")
             text = coordinator_pb2.Failure(code=error.code, text=str(error))
@@ -232,12 +229,31 @@ class Node:
         self._say(call=call, approval=approval)
         self._spawn(session.expire())
 
+    async def _prepare(
+        self, proposal: coordinator_pb2.Proposal
+    ) -> tuple[NodeSession, study_pb2.Approval]:
+        question = read_question(proposal.request, self._agreement, now=time.time())
+        check_policy(question, proposal.request, self.party.policy, registry=self.party.name)
+        return await NodeSession.approve(
+            proposal,
+            question,
+            party=self.party,
+            agreement=self._agreement,
+            identity=self.identity,
+            books=self.books,
+            snapshot=self.snapshot,
+            take_worker=self._take_worker,
+            say=self._outbox.put_nowait,
+        )
+
     async def _start(self, start: coordinator_pb2.Start) -> None:
         session = self._sessions.get(start.session_digest)
         if session is None:
             raise ProtocolError("a session is started that was not approved here")
         await session.run(start.approvals)
         self._log(f"session {session.digest.hex()[:12]} ended")
+        if session.digest in self._finished:
+            self._finish(session.digest)
         if self._spare is None:
             self._prepare_worker()  # not earlier: loading it would compete with the session
 
@@ -245,6 +261,16 @@ class Node:
         session = self._sessions.get(abort.session_digest)
         if session is not None and not session.ended:
             await session.end_without_output(abort.reason)
+
+    def _finish(self, digest: bytes) -> None:
+        """Settle a session that the platform calls finished, but not before it has ended here."""
+        session = self._sessions.get(digest)
+        if session is not None and session.ended:
+            session.finish()
+            del self._sessions[digest]
+            self._finished.discard(digest)
+        elif session is not None:
+            self._finished.add(digest)
 
     def _recall(self, session: bytes) -> None:
         """Send a stored output again, byte for byte, or the word that there is none."""
@@ -273,6 +299,22 @@ class Node:
         if self.books.release(descriptor.study, descriptor.digest):
             self._log(f"session {descriptor.digest.hex()[:12]}: no output left, charge released")
         self._sessions.pop(descriptor.digest, None)
+
+    async def _answer_fault(self, message: coordinator_pb2.AttendResponse) -> None:
+        """Answer in place of a step that failed for a reason nobody thought of."""
+        text = "has a fault; its log says more"
+        match message.WhichOneof("message"):
+            case "offer":
+                no = coordinator_pb2.Quote.VERDICT_NO
+                quote = coordinator_pb2.Quote(registry=self.party.name, verdict=no, reason=text)
+                self._say(call=message.call, quote=quote)
+            case "proposal":
+                failure = coordinator_pb2.Failure(code=UpcareError.code, text=text)
+                self._say(call=message.call, failure=failure)
+            case "start":
+                session = self._sessions.get(message.start.session_digest)
+                if session is not None and not session.ended:
+                    await session.end_without_output(f"{self.party.name} {text}")
 
     # -- workers and messages -------------------------------------------------------------------
 

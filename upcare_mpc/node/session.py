@@ -25,7 +25,6 @@ from upcare_mpc.link.roster import check_roster
 from upcare_mpc.link.statements import (
     approval_statement,
     no_output_statement,
-    request_digest,
     spent_statement,
 )
 from upcare_mpc.mpc.programs.contract import check_descriptor
@@ -97,7 +96,7 @@ class NodeSession:
             raise ProtocolError(f"the session names another certificate or snapshot of {me.name}")
         if descriptor.place(party.name) < descriptor.parties and not party.computes:
             raise ProtocolError(f"{party.name} does not compute, but the session wants it to")
-        books.agree(question, descriptor.digest, request_digest(proposal.request))
+        books.agree(question, descriptor.digest, proposal.request)
         try:
             worker = await take_worker()
         except BaseException:

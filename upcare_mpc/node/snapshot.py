@@ -15,6 +15,8 @@ from upcare_mpc.study.rows import tabulate
 
 __all__ = ["Snapshot", "load_snapshot", "read_delivery"]
 
+_SECRET_BYTES = 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -47,7 +49,7 @@ def load_snapshot(data: DataFiles, state: Path) -> Snapshot:
 
     Raises:
         DataError: A file is missing or not readable as a whole; the text names it.
-        ConfigError: There are more cases than the registry has declared.
+        ConfigError: There are more cases than the registry has declared, or the secret is damaged.
     """
     delivery = read_delivery(data)
     if len(delivery.cases) > data.cases_at_most:
@@ -74,9 +76,20 @@ def read_delivery(data: DataFiles) -> Delivery:
 def _secret(state: Path) -> bytes:
     path = state / "snapshot.key"
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_bytes(os.urandom(32))
-    return path.read_bytes()
+        fresh = path.with_suffix(".new")  # renamed when whole: a crash leaves no half of a key
+        fresh.touch(mode=0o600)
+        with fresh.open("wb") as file:
+            file.write(os.urandom(_SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    secret = path.read_bytes()
+    if len(secret) != _SECRET_BYTES:
+        raise ConfigError(
+            f"{path.name}: wanted {_SECRET_BYTES} bytes, got {len(secret)}; put back the "
+            "right one, or remove it and let the operator decide anew"
+        )
+    return secret
 
 
 def _source(path: Path) -> Source:

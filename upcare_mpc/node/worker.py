@@ -16,7 +16,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,8 @@ from upcare_mpc.mpc.opening import output_statement, seal_share
 from upcare_mpc.mpc.programs.contract import PROGRAM, program_digest
 from upcare_mpc.mpc.programs.inputs import Signatures, await_ready, deal_input, send_input
 from upcare_mpc.mpc.prss import LocalRandom
+from upcare_mpc.node.law import law_from_json
 from upcare_mpc.node.pipe import Message, read_message, write_message
-from upcare_mpc.privacy.laplace import SampledLaplace
 from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = ["main"]
@@ -197,9 +196,7 @@ class _Setup:
         self.session = self.descriptor.digest
         self.name = str(fields["name"])
         self.index = self.descriptor.place(self.name)
-        self.law = _law(fields["law"])
-        if self.law.digest != self.descriptor.law:
-            raise SessionError("the law of the noise is not the one of the session")
+        self.law = law_from_json(fields["law"], digest=self.descriptor.law)
         self._vector = np.frombuffer(assign.blob, "<i8")
         network = Network(fields["identity"]["ca"].encode())
         now = datetime.datetime.now(datetime.UTC)
@@ -242,16 +239,6 @@ class _Setup:
             threshold=self.descriptor.threshold,
             random=random,
         )
-
-
-def _law(content: dict[str, Any]) -> SampledLaplace:
-    """Read the law's parameters; its digest decides whether it is the session's."""
-    return SampledLaplace(
-        scale=Fraction(content["scale"]),
-        precision=content["precision"],
-        magnitude_bits=content["magnitude_bits"],
-        thresholds=tuple(content["thresholds"]),
-    )
 
 
 def _first(group: BaseExceptionGroup[UpcareError]) -> UpcareError:

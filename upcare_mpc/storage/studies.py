@@ -105,6 +105,12 @@ class Studies:
         with self._database.read() as connection:
             return _known(connection, digest)
 
+    def of_researcher(self, researcher: str) -> frozenset[bytes]:
+        """Return the digests of one researcher's studies."""
+        query = select(STUDIES.c.digest).where(STUDIES.c.researcher == researcher)
+        with self._database.read() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def all(self) -> tuple[StudyRow, ...]:
         """Return all studies, oldest first."""
         with self._database.read() as connection:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19upcare/node/v1/node.proto\x12\x0eupcare.node.v1\"\x0f\n\rStatusRequest\"\x87\x01\n\x0eStatusResponse\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\x11\n\tattending\x18\x02 \x01(\x08\x12\x10\n\x08snapshot\x18\x03 \x01(\x0c\x12-\n\x07waiting\x18\x04 \x03(\x0b\x32\x1c.upcare.node.v1.WaitingStudy\x12\x0f\n\x07running\x18\x05 \x01(\r\"H\n\x0cWaitingStudy\x12\x14\n\x0cstudy_digest\x18\x01 \x01(\x0c\x12\r\n\x05study\x18\x02 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\"&\n\x0e\x41pproveRequest\x12\x14\n\x0cstudy_digest\x18\x01 \x01(\x0c\"\'\n\x0f\x41pproveResponse\x12\x14\n\x0cstudy_digest\x18\x01 \x01(\x0c\"5\n\rRefuseRequest\x12\x14\n\x0cstudy_digest\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"&\n\x0eRefuseResponse\x12\x14\n\x0cstudy_digest\x18\x01 \x01(\x0c\x32\xe8\x01\n\x08Operator\x12G\n\x06Status\x12\x1d.upcare.node.v1.StatusRequest\x1a\x1e.upcare.node.v1.StatusResponse\x12J\n\x07\x41pprove\x12\x1e.upcare.node.v1.ApproveRequest\x1a\x1f.upcare.node.v1.ApproveResponse\x12G\n\x06Refuse\x12\x1d.upcare.node.v1.RefuseRequest\x1a\x1e.upcare.node.v1.RefuseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19upcare/node/v1/node.proto\x12\x0eupcare.node.v1\"\x0f\n\rStatusRequest\"\x87\x01\n\x0eStatusResponse\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\x11\n\tattending\x18\x02 \x01(\x08\x12\x10\n\x08snapshot\x18\x03 \x01(\x0c\x12-\n\x07waiting\x18\x04 \x03(\x0b\x32\x1c.upcare.node.v1.WaitingStudy\x12\x0f\n\x07running\x18\x05 \x01(\r\"K\n\x0cWaitingStudy\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\x12\r\n\x05study\x18\x02 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\")\n\x0e\x41pproveRequest\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\"*\n\x0f\x41pproveResponse\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\"8\n\rRefuseRequest\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\")\n\x0eRefuseResponse\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\x32\xe8\x01\n\x08Operator\x12G\n\x06Status\x12\x1d.upcare.node.v1.StatusRequest\x1a\x1e.upcare.node.v1.StatusResponse\x12J\n\x07\x41pprove\x12\x1e.upcare.node.v1.ApproveRequest\x1a\x1f.upcare.node.v1.ApproveResponse\x12G\n\x06Refuse\x12\x1d.upcare.node.v1.RefuseRequest\x1a\x1e.upcare.node.v1.RefuseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,15 +36,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSRESPONSE']._serialized_start=63
   _globals['_STATUSRESPONSE']._serialized_end=198
   _globals['_WAITINGSTUDY']._serialized_start=200
-  _globals['_WAITINGSTUDY']._serialized_end=272
-  _globals['_APPROVEREQUEST']._serialized_start=274
-  _globals['_APPROVEREQUEST']._serialized_end=312
-  _globals['_APPROVERESPONSE']._serialized_start=314
-  _globals['_APPROVERESPONSE']._serialized_end=353
-  _globals['_REFUSEREQUEST']._serialized_start=355
-  _globals['_REFUSEREQUEST']._serialized_end=408
-  _globals['_REFUSERESPONSE']._serialized_start=410
-  _globals['_REFUSERESPONSE']._serialized_end=448
-  _globals['_OPERATOR']._serialized_start=451
-  _globals['_OPERATOR']._serialized_end=683
+  _globals['_WAITINGSTUDY']._serialized_end=275
+  _globals['_APPROVEREQUEST']._serialized_start=277
+  _globals['_APPROVEREQUEST']._serialized_end=318
+  _globals['_APPROVERESPONSE']._serialized_start=320
+  _globals['_APPROVERESPONSE']._serialized_end=362
+  _globals['_REFUSEREQUEST']._serialized_start=364
+  _globals['_REFUSEREQUEST']._serialized_end=420
+  _globals['_REFUSERESPONSE']._serialized_start=422
+  _globals['_REFUSERESPONSE']._serialized_end=463
+  _globals['_OPERATOR']._serialized_start=466
+  _globals['_OPERATOR']._serialized_end=698
 # @@protoc_insertion_point(module_scope)

@@ -25,37 +25,37 @@ class StatusResponse(_message.Message):
     def __init__(self, registry: _Optional[str] = ..., attending: _Optional[bool] = ..., snapshot: _Optional[bytes] = ..., waiting: _Optional[_Iterable[_Union[WaitingStudy, _Mapping]]] = ..., running: _Optional[int] = ...) -> None: ...
 
 class WaitingStudy(_message.Message):
-    __slots__ = ("study_digest", "study", "signing_key")
-    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("question_digest", "study", "signing_key")
+    QUESTION_DIGEST_FIELD_NUMBER: _ClassVar[int]
     STUDY_FIELD_NUMBER: _ClassVar[int]
     SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
-    study_digest: bytes
+    question_digest: bytes
     study: bytes
     signing_key: bytes
-    def __init__(self, study_digest: _Optional[bytes] = ..., study: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, question_digest: _Optional[bytes] = ..., study: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ...) -> None: ...
 
 class ApproveRequest(_message.Message):
-    __slots__ = ("study_digest",)
-    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
-    study_digest: bytes
-    def __init__(self, study_digest: _Optional[bytes] = ...) -> None: ...
+    __slots__ = ("question_digest",)
+    QUESTION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    question_digest: bytes
+    def __init__(self, question_digest: _Optional[bytes] = ...) -> None: ...
 
 class ApproveResponse(_message.Message):
-    __slots__ = ("study_digest",)
-    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
-    study_digest: bytes
-    def __init__(self, study_digest: _Optional[bytes] = ...) -> None: ...
+    __slots__ = ("question_digest",)
+    QUESTION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    question_digest: bytes
+    def __init__(self, question_digest: _Optional[bytes] = ...) -> None: ...
 
 class RefuseRequest(_message.Message):
-    __slots__ = ("study_digest", "reason")
-    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("question_digest", "reason")
+    QUESTION_DIGEST_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
-    study_digest: bytes
+    question_digest: bytes
     reason: str
-    def __init__(self, study_digest: _Optional[bytes] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, question_digest: _Optional[bytes] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RefuseResponse(_message.Message):
-    __slots__ = ("study_digest",)
-    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
-    study_digest: bytes
-    def __init__(self, study_digest: _Optional[bytes] = ...) -> None: ...
+    __slots__ = ("question_digest",)
+    QUESTION_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    question_digest: bytes
+    def __init__(self, question_digest: _Optional[bytes] = ...) -> None: ...

@@ -62,9 +62,9 @@ class OperatorServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Approve(self, request, context):
-        """Approve records the operator's yes to one study on the current snapshot; used up by one run.
+        """Approve records the operator's yes to one question on the current snapshot; used up by one run.
 
-        Errors: NOT_FOUND (no such study is waiting).
+        Errors: NOT_FOUND (no such question is waiting).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
