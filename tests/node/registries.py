@@ -206,5 +206,6 @@ def registries(
             return workers[-1]
 
         node._take_worker = take_worker  # type: ignore[method-assign]
+        node._prepare_worker = lambda: None  # type: ignore[method-assign]  # no real process
         nodes[name] = Registry(node, database, workers, log)
     return Registries(folder, load_agreement(network), Researcher.load(folder / "me"), nodes)
