@@ -10,8 +10,10 @@ from registries import Registries, counts, registries
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc.client.researcher import Researcher, new_researcher
+from upcare_mpc.errors import PrivacyError, RefusedError
 from upcare_mpc.link.statements import question_digest
 from upcare_mpc.node import session as session_module
+from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.server import MAX_SESSIONS
 
 Quote = coordinator_pb2.Quote
@@ -206,3 +208,30 @@ def test_a_recall_of_an_erased_session_is_answered_with_the_signed_word(
     (answer,) = network["de-a"].hears(recall=coordinator_pb2.Recall(session_digest=session))
 
     assert answer.failure.no_output.registry == "de-a"
+
+
+def test_a_refusal_for_the_budget_leaves_the_operators_yes_standing(tmp_path: Path) -> None:
+    network = registries(tmp_path, approval="manual")
+    study = counts("too dear", epsilon="50")
+    request = network.request(study)
+    books, question = network["de-a"].node.books, network.question(study)
+    asked = question_digest(question.digest, request.signing_key)
+    books.grant(asked)
+
+    with pytest.raises(PrivacyError):
+        books.agree(question, bytes([3] * 32), request)
+
+    assert books.standing(asked)[0] is Standing.GRANTED
+    network.close()
+
+
+def test_a_yes_to_one_researcher_is_none_to_another(tmp_path: Path) -> None:
+    network = registries(tmp_path, approval="manual")
+    study = counts("asked by two")
+    request = network.request(study)
+    books, question = network["de-a"].node.books, network.question(study)
+    books.grant(question_digest(question.digest, bytes([9] * 32)))
+
+    with pytest.raises(RefusedError, match="has not approved"):
+        books.agree(question, bytes([4] * 32), request)
+    network.close()
