@@ -60,7 +60,7 @@ def run() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends with all cleaning up
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would print, we say in words
     try:
-        status: Any = upcare.main(standalone_mode=False)
+        status: Any = upcare.main(prog_name="upcare", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except click.UsageError as error:
         error.show()
