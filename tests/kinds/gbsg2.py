@@ -1,6 +1,6 @@
 """The 686 women of the German Breast Cancer Study Group 2, as records and as a study.
 
-``tests/data/gbsg2_survival.csv`` holds treatment, days of follow-up, death and registry. Source:
+``tests/data/gbsg2_truth.csv`` holds treatment, days of follow-up, death and registry. Source:
 lifelines.datasets.load_lymph_node (MIT licence); the split into registries is ours.
 """
 
@@ -42,7 +42,7 @@ def survival(interval_days: int, intervals: int, landmark_days: int = 0) -> Surv
 
 
 def women() -> list[dict[str, str]]:
-    path = Path(__file__).parent.parent / "data" / "gbsg2_survival.csv"
+    path = Path(__file__).parent.parent / "data" / "gbsg2_truth.csv"
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 

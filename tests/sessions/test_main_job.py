@@ -53,7 +53,7 @@ def demo_study(epsilon: int = 50, days: int = 365, intervals: int = 7) -> Study:
 
 def truth(arm: str) -> tuple[list[int], list[bool]]:
     """Follow-up days and deaths of one arm, from the published table."""
-    path = Path(__file__).parents[1] / "data" / "gbsg2_survival.csv"
+    path = Path(__file__).parents[1] / "data" / "gbsg2_truth.csv"
     with path.open(encoding="utf-8", newline="") as file:
         women = [woman for woman in csv.DictReader(file) if woman["hormone"] == ARMS[arm]]
     return [int(w["survtime"]) for w in women], [w["censdead"] == "1" for w in women]
