@@ -35,6 +35,8 @@ released together is delta-approximate rho-zCDP.
 
 Reserved and unsettled charges count as spent, so that concurrent studies are covered. Pure;
 fractions throughout, no float; the only rounding is that of ``rho_cap``, downwards.
+
+Not wired into the ledger yet: what binds today is ``ledger.Caps``.
 """
 
 from collections.abc import Iterable

@@ -41,6 +41,8 @@ No float is used, so that all hosts get the same tables, and the same digest of 
 
 Limits: sigma from 1/50; tables of at most 4095 thresholds, so ``K <= 12`` and sigma up to about
 550; coins of at most 63 bits; cells moved by at most 50 sigma.
+
+No study can ask for this law yet; ``upcare bench noise --mechanism gaussian`` draws it.
 """
 
 import hashlib

@@ -20,6 +20,8 @@ The result is never above ``rho``'s conversion plus the sampler's own delta, sin
 of the two. Losses found so are for reporting ONE release; what composes is rho (``accountant``).
 
 Limits: up to 12 cells and 8 ways to spread; beyond that the conversion is what is reported.
+
+No study can ask for Gaussian noise yet; this is for when one can.
 """
 
 from collections.abc import Iterator, Sequence
