@@ -8,10 +8,12 @@ network file system.
 Limits: SQLite only, so far; another database needs its own answer to ``BEGIN IMMEDIATE``.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from sqlite3 import OperationalError as SqliteError
 from typing import Self
 
 from sqlalchemy import (
@@ -166,7 +168,7 @@ def _engine(url: URL, lock_timeout_s: float) -> Engine:
         connection.isolation_level = None  # the driver must not begin transactions of its own
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection, lock_timeout_s)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -174,3 +176,21 @@ def _engine(url: URL, lock_timeout_s: float) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: SqliteConnection, timeout_s: float) -> None:
+    """Switch to write-ahead logging.
+
+    SQLite does not wait for its lock here: two processes that open a new database at once can
+    meet, and the second is told "locked" at once. So it is tried again until the usual time is up.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except SqliteError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
