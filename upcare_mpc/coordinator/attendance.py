@@ -41,10 +41,6 @@ class Attendance:
         self._calls: dict[int, tuple[str, asyncio.Future[Request | None]]] = {}
         self._numbers = itertools.count(1)
 
-    def present(self, name: str) -> bool:
-        """Whether a registry attends."""
-        return name in self._outboxes
-
     async def serve(self, name: str, stream: Any) -> None:
         """Keep one registry's stream until it ends or a newer one of the same registry comes."""
         outbox: asyncio.Queue[Response | None] = asyncio.Queue()

@@ -13,7 +13,6 @@ from typing import Any
 __all__ = ["Message", "read_message", "write_message"]
 
 _LENGTHS = struct.Struct("<IQ")
-MAX_HEADER = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

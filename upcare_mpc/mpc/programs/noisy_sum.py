@@ -14,9 +14,7 @@ Adversary: up to t honest-but-curious computing parties, any number of contribut
 """
 
 import asyncio
-import time
 from dataclasses import dataclass
-from dataclasses import field as dataclass_field
 
 import numpy as np
 
@@ -28,23 +26,9 @@ from upcare_mpc.mpc.field import Words
 from upcare_mpc.mpc.noise import Law, noise_shares
 from upcare_mpc.mpc.programs.inputs import Signatures, agreement_digest, take_input
 
-__all__ = ["NoisySum", "Stopwatch", "announce_ready", "draw_noise", "sum_inputs"]
+__all__ = ["NoisySum", "announce_ready", "draw_noise", "sum_inputs"]
 
 CHUNK_CELLS = 1 << 18  # cells of one branch; branches overlap computing with waiting
-
-
-@dataclass(slots=True)
-class Stopwatch:
-    """Wall and CPU seconds of each phase, for benchmarks and the node's log."""
-
-    phases: dict[str, float] = dataclass_field(default_factory=dict)
-    _start: float = dataclass_field(default_factory=time.perf_counter)
-
-    def lap(self, phase: str) -> None:
-        """End a phase that began at the end of the previous one."""
-        now = time.perf_counter()
-        self.phases[phase] = now - self._start
-        self._start = now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
