@@ -19,21 +19,24 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
-from upcare_mpc._proto.upcare.link.v1 import link_pb2, link_pb2_grpc
+from upcare_mpc._proto.upcare.link.v1 import link_pb2
 from upcare_mpc.errors import LinkError, ProtocolError, UpcareError
 from upcare_mpc.link.certificates import Identity, host_of, party_of_host
+from upcare_mpc.link.frames import PIECE_BYTES, Piece, read_piece, write_piece
 from upcare_mpc.link.mailbox import Mailbox
 
 __all__ = ["GrpcChannel", "SessionHello"]
 
-PIECE_BYTES = 1 << 20
 MAX_FRAME_BYTES = 64 << 20
 HELLO_BYTES = 4 << 10
 QUEUE_BYTES = 8 << 20
 CONNECT_S = 15.0
 SILENCE_S = 30.0
 
+_SERVICE = "upcare.link.v1.Link"
+_METHOD = f"/{_SERVICE}/Exchange"
 _OPTIONS = [
     ("grpc.max_receive_message_length", PIECE_BYTES + (64 << 10)),
     ("grpc.max_send_message_length", PIECE_BYTES + (64 << 10)),
@@ -41,6 +44,7 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # else pings cost the connection
     ("grpc.so_reuseport", 0),
+    ("grpc.http2.max_frame_size", 1 << 22),  # fewer, larger pieces inside HTTP/2
 ]
 
 
@@ -59,7 +63,7 @@ class _Peer:
     def __init__(self, name: str) -> None:
         self.name = name
         self.mailbox = Mailbox(name)
-        self.outgoing: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue()
+        self.outgoing: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.queued = 0
         self.room = asyncio.Event()
         self.room.set()
@@ -128,7 +132,7 @@ class GrpcChannel:
         )
         for port in ports:
             server = grpc.aio.server(options=_OPTIONS)
-            link_pb2_grpc.add_LinkServicer_to_server(_Servicer(self._accept), server)
+            server.add_generic_rpc_handlers((_service(self._accept),))
             try:
                 bound = server.add_secure_port(f"{host}:{port}", credentials)
             except RuntimeError:
@@ -173,19 +177,22 @@ class GrpcChannel:
 
     # -- the port -------------------------------------------------------------------------------
 
-    def send(self, peer: int, label: int, payload: bytes) -> None:
-        """Queue one frame."""
-        if len(payload) > MAX_FRAME_BYTES:
-            raise ProtocolError(f"a frame has at most {MAX_FRAME_BYTES} bytes, got {len(payload)}")
-        target = self._peers[peer]
-        self.bytes_sent += len(payload)
-        target.queued += len(payload)
+    def send(self, peer: int, label: int, payload: bytes | memoryview) -> None:
+        """Queue one frame, as the messages that will leave."""
+        total = len(payload)
+        if total > MAX_FRAME_BYTES:
+            raise ProtocolError(f"a frame has at most {MAX_FRAME_BYTES} bytes, got {total}")
+        target, view = self._peers[peer], memoryview(payload)
+        self.bytes_sent += total
+        for start in range(0, max(total, 1), PIECE_BYTES):
+            message = write_piece(label, total, view[start : start + PIECE_BYTES])
+            target.queued += len(message)
+            target.outgoing.put_nowait(message)
         if target.queued > QUEUE_BYTES and target.room.is_set() and not target.closed.is_set():
             target.took_at = time.monotonic()
             target.room.clear()
-        target.outgoing.put_nowait((label, payload))
 
-    def receive(self, peer: int, label: int) -> "asyncio.Future[bytes]":
+    def receive(self, peer: int, label: int) -> "asyncio.Future[memoryview]":
         """Give a future for a peer's frame."""
         target = self._peers[peer]
         if not target.mailbox.waiting:
@@ -231,17 +238,13 @@ class GrpcChannel:
         channel = grpc.aio.secure_channel(endpoint, credentials, options=options)
         self._dialled.append(channel)
         try:
-            call = link_pb2_grpc.LinkStub(channel).Exchange()
-            await call.write(link_pb2.ExchangeRequest(hello=self._own_hello()))
+            call = channel.stream_stream(_METHOD)()
+            await call.write(link_pb2.ExchangeRequest(hello=self._own_hello()).SerializeToString())
             first = await asyncio.wait_for(call.read(), CONNECT_S)
             self._check_hello(_hello_in(first, peer.name), index)
-
-            async def write(frame: link_pb2.Frame) -> None:
-                await call.write(link_pb2.ExchangeRequest(frame=frame))
-
-            self._spawn(self._write(peer, write, call.done_writing))
+            self._spawn(self._write(peer, call.write, call.done_writing))
             peer.linked.set()
-            await self._read(peer, _frames_of(call))
+            await self._read(peer, _pieces_of(call))
         except UpcareError as error:
             peer.fail(error)
         except grpc.aio.AioRpcError as error:
@@ -266,7 +269,7 @@ class GrpcChannel:
         try:
             await self._greet(peer, index, context)
             # Until the peer says goodbye or we do: ours ends the stream, so it is seen at once.
-            await _first_of(self._read(peer, _frames_of(context)), peer.flushed.wait())
+            await _first_of(self._read(peer, _pieces_of(context)), peer.flushed.wait())
         except UpcareError as error:
             peer.fail(error)
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
@@ -280,37 +283,35 @@ class GrpcChannel:
         except TimeoutError:
             raise LinkError(f"{peer.name} did not say Hello within {CONNECT_S:.0f} s") from None
         self._check_hello(_hello_in(first, peer.name), index)
-        await context.write(link_pb2.ExchangeResponse(hello=self._own_hello()))
-
-        async def write(frame: link_pb2.Frame) -> None:
-            await context.write(link_pb2.ExchangeResponse(frame=frame))
+        await context.write(link_pb2.ExchangeResponse(hello=self._own_hello()).SerializeToString())
 
         async def finish() -> None:
             peer.flushed.set()
 
-        self._spawn(self._write(peer, write, finish))
+        self._spawn(self._write(peer, context.write, finish))
         peer.linked.set()
 
-    async def _read(self, peer: _Peer, frames: AsyncIterator[link_pb2.Frame]) -> None:
+    async def _read(self, peer: _Peer, pieces: AsyncIterator[Piece]) -> None:
         """Deliver whole frames until the stream ends."""
-        pieces: list[bytes] = []
+        begun: list[memoryview] = []
         label, total, have = 0, 0, 0
         try:
-            async for frame in frames:
-                if not pieces:
-                    label, total, have = frame.label, frame.total, 0
+            async for piece in pieces:
+                if not begun:
+                    label, total, have = piece.label, piece.total, 0
                     if total > MAX_FRAME_BYTES:
                         raise ProtocolError(f"{peer.name} announced a frame of {total} bytes")
-                elif frame.label != label:
+                elif piece.label != label:
                     raise ProtocolError(f"{peer.name} mixed the pieces of two frames")
-                if len(frame.piece) != min(PIECE_BYTES, total - have):
+                if len(piece.content) != min(PIECE_BYTES, total - have):
                     raise ProtocolError(f"{peer.name} sent a frame of a wrong length")
-                pieces.append(frame.piece)
-                have += len(frame.piece)
+                begun.append(piece.content)
+                have += len(piece.content)
                 peer.waiting_since = time.monotonic()
                 if have == total:
-                    peer.mailbox.deliver(label, b"".join(pieces) if len(pieces) > 1 else pieces[0])
-                    pieces = []
+                    whole = memoryview(b"".join(begun)) if len(begun) > 1 else begun[0]
+                    peer.mailbox.deliver(label, whole)
+                    begun = []
         except ProtocolError as error:
             peer.fail(error)
         except grpc.aio.AioRpcError as error:
@@ -319,18 +320,15 @@ class GrpcChannel:
     async def _write(
         self,
         peer: _Peer,
-        write: Callable[[link_pb2.Frame], Awaitable[None]],
+        write: Callable[[bytes], Awaitable[None]],
         finish: Callable[[], Awaitable[None]],
     ) -> None:
-        """Send queued frames in pieces until told to stop."""
+        """Send queued messages until told to stop."""
         try:
-            while (item := await peer.outgoing.get()) is not None:
-                label, payload = item
-                for start in range(0, max(len(payload), 1), PIECE_BYTES):
-                    piece = payload[start : start + PIECE_BYTES]
-                    await write(link_pb2.Frame(label=label, total=len(payload), piece=piece))
-                    peer.took_at = time.monotonic()
-                peer.queued -= len(payload)
+            while (message := await peer.outgoing.get()) is not None:
+                await write(message)
+                peer.took_at = time.monotonic()
+                peer.queued -= len(message)
                 if peer.queued <= QUEUE_BYTES:
                     peer.room.set()
             await finish()
@@ -355,15 +353,14 @@ class GrpcChannel:
         task.add_done_callback(self._tasks.discard)
 
 
-class _Servicer(link_pb2_grpc.LinkServicer):
-    """The gRPC face of ``GrpcChannel._accept``."""
+def _service(accept: Callable[[Any], Awaitable[None]]) -> grpc.GenericRpcHandler:
+    """The service of ``link.proto`` on plain bytes."""
 
-    def __init__(self, accept: Callable[[Any], Awaitable[None]]) -> None:
-        self._accept = accept
+    async def exchange(_requests: Any, context: Any) -> None:
+        await accept(context)
 
-    async def Exchange(self, _requests: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
-        """Serve one pair's stream."""
-        await self._accept(context)
+    handler = grpc.stream_stream_rpc_method_handler(exchange)
+    return grpc.method_handlers_generic_handler(_SERVICE, {"Exchange": handler})
 
 
 async def _first_of(*works: Coroutine[Any, Any, Any]) -> None:
@@ -380,18 +377,22 @@ def _hello_in(first: Any, name: str) -> link_pb2.Hello:
     """The Hello that the first message of a stream must be."""
     if first is grpc.aio.EOF:
         raise LinkError(f"{name} closed the link before its Hello")
-    if not first.HasField("hello") or first.ByteSize() > HELLO_BYTES:
-        raise ProtocolError(f"{name} did not begin with a Hello")
-    hello: link_pb2.Hello = first.hello
+    try:
+        if len(first) > HELLO_BYTES:
+            raise DecodeError
+        message = link_pb2.ExchangeRequest.FromString(first)  # a response has the same form
+        if not message.HasField("hello"):
+            raise DecodeError
+    except DecodeError:
+        raise ProtocolError(f"{name} did not begin with a Hello") from None
+    hello: link_pb2.Hello = message.hello
     return hello
 
 
-async def _frames_of(stream: Any) -> AsyncIterator[link_pb2.Frame]:
-    """The frames of a stream; anything else on it is refused."""
+async def _pieces_of(stream: Any) -> AsyncIterator[Piece]:
+    """The pieces of frames that a stream carries; anything else on it is refused."""
     while (message := await stream.read()) is not grpc.aio.EOF:
-        if not message.HasField("frame"):
-            raise ProtocolError("a peer sent something else than a frame after its Hello")
-        yield message.frame
+        yield read_piece(message)
 
 
 def _certified_registry(context: Any) -> str | None:

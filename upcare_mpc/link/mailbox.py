@@ -20,9 +20,9 @@ class Mailbox:
 
     def __init__(self, peer: str) -> None:
         self._peer = peer
-        self._arrived: dict[int, bytes] = {}
+        self._arrived: dict[int, memoryview] = {}
         self._unclaimed = 0
-        self._awaited: dict[int, asyncio.Future[bytes]] = {}
+        self._awaited: dict[int, asyncio.Future[memoryview]] = {}
         self._seen: set[int] = set()
         self._failure: UpcareError | None = None
 
@@ -31,7 +31,7 @@ class Mailbox:
         """Whether some coroutine waits for a frame from this peer."""
         return bool(self._awaited)
 
-    def deliver(self, label: int, payload: bytes) -> None:
+    def deliver(self, label: int, payload: memoryview) -> None:
         """Take one whole frame from the transport.
 
         Raises:
@@ -50,9 +50,9 @@ class Mailbox:
             raise ProtocolError(f"{self._peer} sent more than anyone asked for")
         self._arrived[label] = payload
 
-    def receive(self, label: int) -> "asyncio.Future[bytes]":
+    def receive(self, label: int) -> "asyncio.Future[memoryview]":
         """Give a future for the frame under ``label``."""
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[memoryview] = asyncio.get_running_loop().create_future()
         if label in self._arrived:
             payload = self._arrived.pop(label)
             self._unclaimed -= len(payload) + _FRAME_COST

@@ -16,12 +16,12 @@ class MemoryChannel:
         self.mailboxes = {peer: Mailbox(f"party {peer}") for peer in range(size) if peer != index}
         self._ends: list[MemoryChannel] = []
 
-    def send(self, peer: int, label: int, payload: bytes) -> None:
+    def send(self, peer: int, label: int, payload: bytes | memoryview) -> None:
         """Deliver a frame at once."""
         self.bytes_sent += len(payload)
-        self._ends[peer].mailboxes[self.index].deliver(label, payload)
+        self._ends[peer].mailboxes[self.index].deliver(label, memoryview(bytes(payload)))
 
-    def receive(self, peer: int, label: int) -> "asyncio.Future[bytes]":
+    def receive(self, peer: int, label: int) -> "asyncio.Future[memoryview]":
         """Give a future for a peer's frame."""
         return self.mailboxes[peer].receive(label)
 

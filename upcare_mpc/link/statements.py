@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.errors import ProtocolError
+from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = [
     "approval_statement",
@@ -22,6 +23,7 @@ __all__ = [
     "question_digest",
     "request_digest",
     "request_statement",
+    "spent_in",
     "spent_statement",
 ]
 
@@ -108,6 +110,17 @@ def no_output_statement(session: bytes, registry: str) -> bytes:
     return _statement("no-output", session, registry.encode())
 
 
+def spent_in(session: Descriptor, registry: str) -> study_pb2.Spent:
+    """What a registry states about its charge for a session: the session's own; unsigned."""
+    return study_pb2.Spent(
+        session_digest=session.digest,
+        registry=registry,
+        epsilon="" if session.epsilon is None else str(session.epsilon),
+        rho=str(session.rho),
+        delta=str(session.delta),
+    )
+
+
 def spent_statement(spent: study_pb2.Spent) -> bytes:
     """What a registry signs about its charge."""
     return _statement(
@@ -115,6 +128,7 @@ def spent_statement(spent: study_pb2.Spent) -> bytes:
         spent.session_digest,
         spent.registry.encode(),
         spent.epsilon.encode(),
+        spent.rho.encode(),
         spent.delta.encode(),
     )
 

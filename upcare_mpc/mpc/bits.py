@@ -19,7 +19,7 @@ m = 7; a mask over all own sets is wrong at m = 5.
 Adversary: up to t honest-but-curious parties. A party that deviates can flip bits unnoticed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Protocol
 
@@ -43,8 +43,8 @@ class Lane(Protocol):
     parties: int
     threshold: int
 
-    def stream(self, subset: Subset, purpose: Purpose, *, dealer: int, count: int) -> Words:
-        """Draw fresh words known to the members of ``subset``."""
+    def fill(self, out: Words, subset: Subset, purpose: Purpose, *, dealer: int) -> None:
+        """Write fresh words known to the members of ``subset`` into contiguous ``out``."""
         ...
 
     def new_round(self) -> int:
@@ -52,7 +52,7 @@ class Lane(Protocol):
         ...
 
     def send(self, peer: int, label: int, words: Words) -> None:
-        """Queue words for a peer."""
+        """Queue words for a peer; they are copied, the caller may change them at once."""
         ...
 
     async def receive(self, peer: int, label: int, *, count: int) -> Words:
@@ -106,6 +106,22 @@ class Boolean:
             for s in self._mine
             if any(s2 == s for s2, _ in own)
         ]
+        self._drawn = [  # pieces of a product that are pseudorandom words
+            (row, subset, dealer)
+            for subset, row in self._row.items()
+            for dealer in subset
+            if self._designated[dealer] != subset
+        ]
+        self._sent = [  # pieces of a product that a peer sends
+            (self._row[self._designated[dealer]], dealer)
+            for dealer in range(lane.parties)
+            if dealer != self._me and self._me in self._designated[dealer]
+        ]
+
+    @property
+    def me(self) -> int:
+        """This party's number."""
+        return self._me
 
     def zeros(self, rows: int, words: int) -> Bits:
         """A sharing of public zeros."""
@@ -113,7 +129,10 @@ class Boolean:
 
     def random(self, rows: int, words: int) -> Bits:
         """Draw uniform secret bits, unknown to any t parties. Local."""
-        return self._draw("bit", rows, words)
+        bits = np.empty((len(self._mine), rows, words), np.uint64)
+        for subset, row in self._row.items():
+            self._lane.fill(bits[row], subset, "bit", dealer=subset[0])
+        return bits
 
     def known_to(self, owner: int, rows: int, words: int) -> tuple[Bits, Words | None]:
         """Draw uniform bits that party ``owner`` ALONE knows. Local.
@@ -128,8 +147,7 @@ class Boolean:
         bits = self.zeros(rows, words)
         for subset, row in self._row.items():
             if owner in subset:
-                drawn = self._lane.stream(subset, "mask", dealer=owner, count=rows * words)
-                bits[row] = drawn.reshape(rows, words)
+                self._lane.fill(bits[row], subset, "mask", dealer=owner)
         own = np.bitwise_xor.reduce(bits, axis=0) if owner == self._me else None
         return bits, own
 
@@ -141,41 +159,37 @@ class Boolean:
         out[self._first] ^= constant
         return out
 
+    def flip_in_place(self, bits: Bits, constant: Words) -> None:
+        """XOR a public constant into ``bits`` itself. Local."""
+        if self._first is not None:
+            bits[self._first] ^= constant
+
     async def conjunction(self, left: Bits, right: Bits) -> Bits:
         """AND two secret bit arrays of equal shape.
 
         Opens: nothing. Cost: 1 round; each party sends ``r w`` words to ``m - t - 1`` peers.
         """
         lane, shape = self._lane, left.shape[1:]
-        count = shape[0] * shape[1]
-        result = np.empty_like(left)
         rest = self._own_terms(left, right)
+        result = np.empty(left.shape, np.uint64)
         filled = [False] * len(self._mine)
-
-        def deal(row: int, piece: Words) -> None:
+        for row, subset, dealer in self._drawn:
+            piece = np.empty(shape, np.uint64) if filled[row] else result[row]
+            lane.fill(piece, subset, "and", dealer=dealer)
+            if dealer == self._me:
+                rest ^= piece
             if filled[row]:
                 result[row] ^= piece
-            else:
-                result[row] = piece
-                filled[row] = True
-
-        for subset, row in self._row.items():
-            for dealer in subset:
-                if self._designated[dealer] == subset:
-                    continue
-                drawn = lane.stream(subset, "and", dealer=dealer, count=count).reshape(shape)
-                deal(row, drawn)
-                if dealer == self._me:
-                    rest ^= drawn
+            filled[row] = True
         label = lane.new_round()
         for peer in self._designated[self._me]:
             if peer != self._me:
                 lane.send(peer, label, rest)
-        deal(self._row[self._designated[self._me]], rest)
+        result[self._row[self._designated[self._me]]] ^= rest
         await lane.drain()
-        for dealer in self._peers_dealing_to_me():
-            received = await lane.receive(dealer, label, count=count)
-            deal(self._row[self._designated[dealer]], received.reshape(shape))
+        for row, dealer in self._sent:
+            received = await lane.receive(dealer, label, count=rest.size)
+            result[row] ^= received.reshape(shape)
         return result
 
     async def open(self, bits: Bits) -> Words:
@@ -183,9 +197,25 @@ class Boolean:
 
         Opens: ``bits``. Cost: 1 round; each missing component comes from one of its holders.
         """
+        opened = await self._reveal(bits, range(self._lane.parties))
+        if opened is None:
+            raise AssertionError("every party is among all parties")
+        return opened
+
+    async def open_to(self, bits: Bits, party: int) -> Words | None:
+        """Reveal bits to ONE party; only ever called on values uniform to it.
+
+        Opens: ``bits``, to ``party``. Cost: 1 round, one message a component that it misses.
+
+        Returns:
+            The bits at ``party``, else ``None``.
+        """
+        return await self._reveal(bits, (party,))
+
+    async def _reveal(self, bits: Bits, receivers: Sequence[int]) -> Words | None:
         lane, shape = self._lane, bits.shape[1:]
         label = lane.new_round()
-        for peer in range(lane.parties):
+        for peer in receivers:
             pieces = [
                 bits[row].reshape(-1)
                 for subset, row in self._row.items()
@@ -193,8 +223,10 @@ class Boolean:
             ]
             if peer != self._me and pieces:
                 lane.send(peer, label, np.concatenate(pieces))
-        total: Words = np.bitwise_xor.reduce(bits, axis=0)
         await lane.drain()
+        if self._me not in receivers:
+            return None
+        total: Words = np.bitwise_xor.reduce(bits, axis=0)
         count = shape[0] * shape[1]
         for sender in range(lane.parties):
             pieces_due = sum(_sender(subset, self._me) == sender for subset in self._missing)
@@ -203,37 +235,21 @@ class Boolean:
                 total ^= np.bitwise_xor.reduce(received.reshape(pieces_due, *shape), axis=0)
         return total
 
-    def _draw(self, purpose: Purpose, rows: int, words: int) -> Bits:
-        bits = np.empty((len(self._mine), rows, words), np.uint64)
-        for subset, row in self._row.items():
-            drawn = self._lane.stream(subset, purpose, dealer=subset[0], count=rows * words)
-            bits[row] = drawn.reshape(rows, words)
-        return bits
-
     def _own_terms(self, left: Bits, right: Bits) -> Words:
-        """XOR of the products that this party was given."""
-        total: Words | None = None
-        for s, partners in self._terms:
-            sum_right = _xor_rows(right, partners)
-            term = left[s] & sum_right
-            if total is None:
-                total = term
-            else:
-                total ^= term
-        if total is None:
-            raise AssertionError("every party owns at least one product term")
+        """XOR of the products that this party was given; a fresh array."""
+        (first, partners), *others = self._terms  # every party owns some
+        total: Words = np.bitwise_and(left[first], _xor_rows(right, partners))
+        for row, partners in others:
+            total ^= np.bitwise_and(left[row], _xor_rows(right, partners))
         return total
-
-    def _peers_dealing_to_me(self) -> Iterable[int]:
-        for dealer in range(self._lane.parties):
-            if dealer != self._me and self._me in self._designated[dealer]:
-                yield dealer
 
 
 def _xor_rows(bits: Bits, rows: Sequence[int]) -> Words:
     total: Words = bits[rows[0]]
-    for row in rows[1:]:
-        total = total ^ bits[row]
+    if len(rows) > 1:
+        total = total ^ bits[rows[1]]
+        for row in rows[2:]:
+            total ^= bits[row]
     return total
 
 

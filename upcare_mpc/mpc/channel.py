@@ -35,12 +35,12 @@ class Channel(Protocol):
     index: int
     bytes_sent: int
 
-    def send(self, peer: int, label: int, payload: bytes) -> None:
-        """Queue one frame for a peer; never waits."""
+    def send(self, peer: int, label: int, payload: bytes | memoryview) -> None:
+        """Queue one frame for a peer; never waits. The payload is copied before this returns."""
         ...
 
-    def receive(self, peer: int, label: int) -> "asyncio.Future[bytes]":
-        """Give a future for the frame that the peer sends under this label."""
+    def receive(self, peer: int, label: int) -> "asyncio.Future[memoryview]":
+        """Give a future for the frame that the peer sends under this label; read-only bytes."""
         ...
 
     async def drain(self) -> None:

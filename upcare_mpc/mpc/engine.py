@@ -39,6 +39,7 @@ from upcare_mpc.mpc.prss import (
     LocalRandom,
     Prss,
     Purpose,
+    Stream,
     Subset,
     agree_key,
     subsets,
@@ -79,7 +80,7 @@ class _NoPickle:
         raise ProtocolError("objects are never pickled for a peer; only field elements are sent")
 
 
-def _field_elements(field_type: Any, payload: bytes) -> list[int]:
+def _field_elements(field_type: Any, payload: bytes | memoryview) -> list[int]:
     """Decode what a peer sent to MPyC: whole, canonical elements, or refuse."""
     size, order = field_type.byte_length, field_type.order
     elements = [
@@ -135,7 +136,7 @@ class _Peer:
     def send(self, label: int, payload: bytes) -> None:
         self._channel.send(self._peer, label, payload)
 
-    def receive(self, label: int) -> "asyncio.Future[bytes]":
+    def receive(self, label: int) -> "asyncio.Future[memoryview]":
         return self._channel.receive(self._peer, label)
 
 
@@ -213,7 +214,7 @@ class Engine(mpyc.runtime.Runtime):  # type: ignore[misc, name-defined]  # MPyC 
             self._channel.send(peer, KEYS, b"".join(common))
         contributions: dict[Subset, dict[int, bytes]] = {s: {me: mine[s]} for s in mine}
         for peer in peers:
-            payload = await self._channel.receive(peer, KEYS)
+            payload = bytes(await self._channel.receive(peer, KEYS))
             common_sets = [s for s in mine if peer in s]
             if len(payload) != len(common_sets) * CONTRIBUTION_BYTES:
                 raise ProtocolError(f"party {peer} sent key contributions of a wrong length")
@@ -262,7 +263,7 @@ class Engine(mpyc.runtime.Runtime):  # type: ignore[misc, name-defined]  # MPyC 
             if peer != self.index:
                 self._channel.send(peer, label, payload)
         return [
-            payload if peer == self.index else await self._channel.receive(peer, label)
+            payload if peer == self.index else bytes(await self._channel.receive(peer, label))
             for peer in range(len(self.parties))
         ]
 
@@ -292,20 +293,20 @@ class EngineLane:
         self._channel = channel
         self._prss = prss
         self._chunk = engine.program_counter()
-        self._counters: dict[tuple[Subset, Purpose, int], int] = {}
+        self._streams: dict[tuple[Subset, Purpose, int], Stream] = {}
 
-    def stream(self, subset: Subset, purpose: Purpose, *, dealer: int, count: int) -> Words:
-        """Draw fresh words known to the members of ``subset``.
+    def fill(self, out: Words, subset: Subset, purpose: Purpose, *, dealer: int) -> None:
+        """Write fresh words known to the members of ``subset`` into ``out``.
 
-        The draw's number steps once per call at every party that makes the call; parties outside
-        ``subset`` do not, so the number counts calls per (subset, purpose, dealer).
+        Each (subset, purpose, dealer) is a stream of its own, read on by every call. All its
+        members make the same calls in the same order.
         """
         key = (subset, purpose, dealer)
-        counter = self._counters.get(key, 0)
-        self._counters[key] = counter + 1
-        return self._prss.words(
-            subset, purpose, dealer=dealer, chunk=self._chunk, counter=counter, count=count
-        )
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._prss.stream(subset, purpose, dealer=dealer, chunk=self._chunk)
+            self._streams[key] = stream
+        stream.fill(out)
 
     def new_round(self) -> int:
         """Give the label of the next message."""
@@ -313,7 +314,7 @@ class EngineLane:
 
     def send(self, peer: int, label: int, words: Words) -> None:
         """Queue words for a peer, little-endian."""
-        self._channel.send(peer, label, words.astype("<u8", copy=False).tobytes())
+        self._channel.send(peer, label, words.astype("<u8", copy=False).reshape(-1).data.cast("B"))
 
     async def receive(self, peer: int, label: int, *, count: int) -> Words:
         """Wait for exactly ``count`` words from a peer."""

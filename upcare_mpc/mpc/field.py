@@ -46,6 +46,9 @@ _P = np.uint64(PRIME)
 _SHIFT = np.uint64(BITS)
 _LOW32 = np.uint64(0xFFFFFFFF)
 _LOW29 = np.uint64((1 << 29) - 1)
+_SPARE = np.uint64(64 - BITS)
+_SMALL = 7  # factors whose product with an element stays below 2^64
+_BLOCK = 1 << 14  # cells worked on at once: a block of all operands fits in the nearest caches
 
 
 def _reduce(values: Words) -> Words:
@@ -53,7 +56,8 @@ def _reduce(values: Words) -> Words:
     high = values >> _SHIFT
     values &= _P
     values += high  # < 2^61 + 8
-    np.subtract(values, _P, out=values, where=values >= _P)
+    np.subtract(values, _P, out=high)  # wraps to above 2^63 for what was below p
+    np.minimum(values, high, out=values)
     return values
 
 
@@ -72,8 +76,13 @@ def multiply(values: Words, factor: int) -> Words:
 
     The 122-bit product is built from 32-bit halves: with ``a = a1 2^32 + a0`` and
     ``b = b1 2^32 + b0``, ``2^64 = 8 (mod p)`` and ``x 2^32 = (x >> 29) + (x mod 2^29) 2^32``.
+    Small factors of either sign, as in most Lagrange coefficients, take one multiplication.
     """
     factor %= PRIME
+    if factor <= _SMALL:
+        return _reduce(values * np.uint64(factor))
+    if PRIME - factor <= _SMALL:
+        return _reduce((_P - values) * np.uint64(PRIME - factor))
     b0, b1 = np.uint64(factor & 0xFFFFFFFF), np.uint64(factor >> 32)
     a0, a1 = values & _LOW32, values >> np.uint64(32)
     top = _reduce(a1 * b1) << np.uint64(3)  # a1, b1 < 2^29; the shift stays below 2^64
@@ -87,13 +96,17 @@ def encode(integers: npt.NDArray[np.int64]) -> Words:
     # not by abs: the smallest int64 has no magnitude in int64
     if integers.size and not -(1 << 60) < int(integers.min()) <= int(integers.max()) < 1 << 60:
         raise ProtocolError("integers must be below 2^60 in magnitude to be shared")
-    return np.where(integers < 0, integers + PRIME, integers).astype(np.uint64)
+    sign = integers >> 63  # -1 or 0: all bits or none
+    sign &= PRIME
+    sign += integers
+    return sign.view(np.uint64)
 
 
 def decode(values: Words) -> npt.NDArray[np.int64]:
     """Decode field elements, centred: the inverse of :func:`encode`."""
     signed = values.astype(np.int64)
-    return np.where(signed > PRIME // 2, signed - PRIME, signed)
+    signed -= (signed >> (BITS - 1)) * PRIME  # the top bit of 61 says that it is above p/2
+    return signed
 
 
 def share(vector: Words, *, parties: int, threshold: int, random: Callable[[int], Words]) -> Words:
@@ -114,17 +127,18 @@ def share(vector: Words, *, parties: int, threshold: int, random: Callable[[int]
     if not 0 <= threshold < parties <= 7:
         raise ProtocolError(f"a sharing needs t < m <= 7, got t={threshold}, m={parties}")
     n = vector.shape[0]
-    coefficients = _reduce(random(threshold * n).reshape(threshold, n) >> np.uint64(3))
     shares = np.empty((parties, n), np.uint64)
-    for row, point in zip(shares, range(1, parties + 1), strict=True):
-        row[:] = 0
-        for coefficient in coefficients:
-            row += coefficient
-            _reduce(row)
-            row *= np.uint64(point)  # < 7 * 2^61 < 2^64
-            _reduce(row)
-        row += vector
-        _reduce(row)
+    for start in range(0, n, _BLOCK):
+        block = slice(start, min(start + _BLOCK, n))
+        count = block.stop - start
+        coefficients = _reduce(random(threshold * count).reshape(threshold, count) >> _SPARE)
+        for row, point in zip(shares[:, block], range(1, parties + 1), strict=True):
+            top, *others = (*coefficients, vector[block])
+            row[:] = top
+            for coefficient in others:
+                row *= np.uint64(point)
+                row += coefficient  # at most 7 (p - 1) + (p - 1), which is below 2^64
+                _reduce(row)
     return shares
 
 
@@ -172,10 +186,18 @@ def open_shares(shares: dict[int, Words], *, threshold: int) -> Words:
     if len({share.shape for share in values}) != 1:
         raise OpeningError("the shares of this result have different lengths; result rejected")
     base, base_points = values[: threshold + 1], points[: threshold + 1]
-    for point, extra in zip(points[threshold + 1 :], values[threshold + 1 :], strict=True):
-        if not np.array_equal(combine(base, base_points, at=point), extra):
-            raise OpeningError("the shares of this result do not belong together; result rejected")
-    return combine(base, base_points)
+    extras = list(zip(points, values, strict=True))[threshold + 1 :]
+    opened = np.empty_like(values[0])
+    for start in range(0, len(opened), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        pieces = [share[block] for share in base]
+        for point, extra in extras:
+            if not np.array_equal(combine(pieces, base_points, at=point), extra[block]):
+                raise OpeningError(
+                    "the shares of this result do not belong together; result rejected"
+                )
+        opened[block] = combine(pieces, base_points)
+    return opened
 
 
 def to_bytes(values: Words) -> bytes:
@@ -183,7 +205,7 @@ def to_bytes(values: Words) -> bytes:
     return values.astype("<u8", copy=False).tobytes()
 
 
-def from_bytes(payload: bytes, *, cells: int) -> Words:
+def from_bytes(payload: bytes | memoryview, *, cells: int) -> Words:
     """Decode what a peer sent: exactly ``cells`` canonical elements below p, or refuse."""
     if len(payload) != cells * ELEMENT_BYTES:
         raise ProtocolError(

@@ -2,37 +2,37 @@
 
 The law is exactly that of ``privacy.laplace`` or ``privacy.gaussian``. Steps, all on secret bits:
 
-1. magnitude  from biased coins (``mpc.magnitudes``)
-2. sign       fair; negation mod p = 2^61 - 1 is the complement of a 61-bit word: an XOR
-3. to field   masks, one opening of a uniform vector, shares (``mpc.conversion``)
+1. numbers    signed, in two's complement, from biased coins (``mpc.magnitudes``)
+2. to field   a mask, one adder, one opening of a uniform vector, shares (``mpc.conversion``)
 
 Opens: what ``mpc.conversion`` opens, uniform and independent of the noise. Secret: all else.
 
-Laplace: for ideal coins ``P(g_i = 1) = 1/(1 + e^(2^i/b))`` the magnitude is geometric, because
-``e^(-k/b)`` factors over the bits of ``k``, so ``X`` is discrete Laplace with scale ``b`` (the
-two-sided geometric of Ghosh, Roughgarden, Sundararajan 2009). Gaussian: digits from the top by
-conditional coins; no rejection, so there is no accept bit to open.
+Laplace: for ideal coins ``P(g_i = 1) = 1/(1 + e^(2^i/b))`` G is geometric, because ``e^(-k/b)``
+factors over the bits of k; ``X = G`` or ``-1 - G`` with odds ``1 : e^(-1/b)`` is discrete Laplace
+with scale b (the two-sided geometric of Ghosh, Roughgarden, Sundararajan 2009). Gaussian: digits
+from the top by conditional coins; no rejection, so there is no accept bit to open.
 
 Adversary: any t honest-but-curious parties together learn nothing about X: they miss at least one
-component of every secret bit, and at least one mask is known to a party outside alone. The view
-of t parties on n cells is within n * 2^-60 of one that is independent of X. A party that DEVIATES
-can bias the noise.
+component of every secret bit, and one of the t + 1 numbers that X is turned into. The view of t
+parties on n cells is within n * 2^-60 of one that is independent of X. A party that DEVIATES can
+bias the noise.
 """
 
 from collections.abc import Callable
 
-import numpy as np
-
 from upcare_mpc.mpc.bits import Boolean, Lane
 from upcare_mpc.mpc.conversion import to_field
-from upcare_mpc.mpc.field import BITS, Words
-from upcare_mpc.mpc.magnitudes import gaussian_magnitude, laplace_magnitude
+from upcare_mpc.mpc.field import Words
+from upcare_mpc.mpc.magnitudes import gaussian, laplace
 from upcare_mpc.privacy.gaussian import SampledGaussian
 from upcare_mpc.privacy.laplace import SampledLaplace
 
 __all__ = ["Law", "noise_shares"]
 
 Law = SampledLaplace | SampledGaussian
+
+SHORT_CELLS = 1 << 15  # batches up to here are worth more ANDs in fewer rounds
+BLOCKS = 5
 
 
 async def noise_shares(
@@ -49,15 +49,10 @@ async def noise_shares(
     Returns:
         ``(n,)`` this party's shares. Secret.
     """
-    words = -(-cells // 64)
-    circuit = Boolean(lane)
+    boolean, words = Boolean(lane), -(-cells // 64)
+    blocks = BLOCKS if cells <= SHORT_CELLS else 1
     if isinstance(law, SampledLaplace):
-        magnitude = await laplace_magnitude(circuit, law, words)
+        number = laplace(boolean, law, words, blocks=blocks)
     else:
-        magnitude = await gaussian_magnitude(circuit, law, words)
-    sign = circuit.random(1, words)
-    rows = magnitude.shape[1]
-    signed = np.empty((magnitude.shape[0], BITS, words), np.uint64)
-    signed[:, :rows] = magnitude ^ sign
-    signed[:, rows:] = sign
-    return await to_field(circuit, lane, signed, cells, random)
+        number = gaussian(boolean, law, words, blocks=blocks)
+    return await to_field(boolean, lane, number, cells, random, blocks=blocks)

@@ -5,9 +5,9 @@ parties. Any ``t`` parties miss at least one ``S`` entirely, so its words are un
 (Cramer, Damgard, Ishai, "Share conversion, pseudorandom secret-sharing", TCC 2005).
 
 Every member of ``S`` contributes 32 bytes to ``K_S``, so it is uniform as soon as one member is
-honest; MPyC alone would let the lowest member choose it. Each call draws from a stream of its
-own: the AES-CTR key is HKDF-Expand(K_S, program, purpose, dealer, chunk, counter) and the
-counter block starts at zero, so no two calls overlap. Asking twice for the same stream raises.
+honest; MPyC alone would let the lowest member choose it. Words come in streams: the AES-CTR key of
+a stream is HKDF-Expand(K_S, program, purpose, dealer, chunk), its counter block starts at zero, and
+whoever holds it reads on, so that no word is drawn twice. Asking twice for one stream raises.
 
 Adversary: up to t honest-but-curious parties. Keys live as long as their worker process.
 """
@@ -24,14 +24,14 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from upcare_mpc.mpc.field import Words
 
-__all__ = ["LocalRandom", "Prss", "Subset", "agree_key", "subsets"]
+__all__ = ["LocalRandom", "Prss", "Purpose", "Stream", "Subset", "agree_key", "subsets"]
 
 Subset = tuple[int, ...]
 Purpose = Literal["bit", "and", "mask", "zero", "field", "bank"]
 
 CONTRIBUTION_BYTES = 32
 _DOMAIN = b"upcare/v1/prss"
-_ZEROS = bytes(1 << 20)
+_ZEROS = bytes(1 << 16)
 
 
 def subsets(parties: int, threshold: int) -> tuple[Subset, ...]:
@@ -52,15 +52,28 @@ def agree_key(contributions: Mapping[int, bytes], subset: Subset, *, transcript:
     return hmac.digest(salt, material, "sha256")
 
 
-def _keystream(key: bytes, words: int) -> Words:
-    """AES-128-CTR output under a key that is used once, from counter block zero."""
-    encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
-    out = np.empty(words, np.uint64)
-    view = out.data.cast("B")
-    for start in range(0, len(view), len(_ZEROS)):
-        piece = view[start : start + len(_ZEROS)]
-        encryptor.update_into(_ZEROS[: len(piece)], piece)
-    return out
+class Stream:
+    """AES-128-CTR output under a key used for nothing else, from counter block zero, in order."""
+
+    def __init__(self, key: bytes) -> None:
+        self._encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+
+    def __repr__(self) -> str:
+        """Show nothing of the key."""
+        return "Stream()"
+
+    def fill(self, out: Words) -> None:
+        """Write the next words into ``out``, which is contiguous."""
+        view = out.data.cast("B") if out.ndim == 1 else out.reshape(-1).data.cast("B")
+        for start in range(0, len(view), len(_ZEROS)):
+            piece = view[start : start + len(_ZEROS)]
+            self._encryptor.update_into(_ZEROS[: len(piece)], piece)
+
+    def words(self, count: int) -> Words:
+        """Give the next ``count`` words."""
+        out = np.empty(count, np.uint64)
+        self.fill(out)
+        return out
 
 
 class Prss:
@@ -75,18 +88,14 @@ class Prss:
         """Show which sets have keys, never the keys."""
         return f"Prss(subsets={sorted(self._keys)})"
 
-    def words(
-        self, subset: Subset, purpose: Purpose, *, dealer: int, chunk: int, counter: int, count: int
-    ) -> Words:
-        """Draw ``count`` uniform words known to exactly the members of ``subset``.
+    def stream(self, subset: Subset, purpose: Purpose, *, dealer: int, chunk: int) -> Stream:
+        """Open a stream of uniform words known to exactly the members of ``subset``; once.
 
         Args:
             subset: A set that this party belongs to.
             purpose: What the words are for.
             dealer: The party on whose behalf they are drawn.
             chunk: Label of the coroutine that draws, the same at all members.
-            counter: Number of the draw within the chunk.
-            count: Number of 64-bit words.
         """
         label = b"".join(
             (
@@ -94,13 +103,12 @@ class Prss:
                 bytes(subset).ljust(8, b"\xff"),
                 dealer.to_bytes(2, "big"),
                 chunk.to_bytes(8, "big", signed=True),
-                counter.to_bytes(8, "big"),
             )
         )
         if label in self._used:
             raise AssertionError("a pseudorandom stream was asked for twice")
         self._used.add(label)
-        return _keystream(self._expand(subset, self._program + label)[:16], count)
+        return Stream(self._expand(subset, self._program + label)[:16])
 
     def subkey(self, subset: Subset) -> bytes:
         """Derive the 16-byte key that MPyC's own pseudorandom functions use for ``subset``."""
@@ -116,4 +124,4 @@ class LocalRandom:
 
     def words(self, count: int) -> Words:
         """Draw ``count`` words under a fresh key."""
-        return _keystream(os.urandom(16), count)
+        return Stream(os.urandom(16)).words(count)

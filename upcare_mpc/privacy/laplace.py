@@ -7,22 +7,23 @@ The ideal law (Ghosh, Roughgarden and Sundararajan, STOC 2009) of scale ``b`` is
 The protocol draws it from independent coins, each of the form ``[u < T]`` with ``u`` a uniform
 word of ``lam`` bits (``precision``) that nobody knows:
 
-    X = sign * nonzero * (1 + G),             G = sum over i < K of 2^i * g_i
-    P*(nonzero) = 2q / (1 + q),               P*(g_i = 1) = q^(2^i) / (1 + q^(2^i)).
+    X = G if s = 0, -1 - G if s = 1,          G = sum over i < K of 2^i * g_i
+    P*(s = 1) = q / (1 + q),                  P*(g_i = 1) = q^(2^i) / (1 + q^(2^i)).
 
 With ideal coins and ``K`` infinite this is exact: ``q^G`` is a product over the binary digits of
 ``G``, so they are independent (Dwork, Kenthapadi, McSherry, Mironov and Naor, EUROCRYPT 2006,
-section 4). What the protocol draws differs in two ways, and this module computes with the law
-that results, not with the ideal one:
+section 4), and ``P(-1 - G) : P(G)`` is to be ``q^(1 + G) : q^G``, the same for every G. In two's
+complement ``-1 - G`` is the complement of ``G``, so the sign costs no gate. What the protocol draws
+differs in two ways, and this module computes with the law that results, not with the ideal one:
 
-* ``G`` has only ``K`` digits (``magnitude_bits``), so that ``|X| <= 2^K``;
+* ``G`` has only ``K`` digits (``magnitude_bits``), so that ``-2^K <= X < 2^K``;
 * each coin has probability ``T / 2^lam`` with ``T = ceil(2^lam * p)``; ``coins`` says why.
 
 **Delta.** One cell moved by ``shift`` is ``(shift/b, delta(shift))``-indistinguishable, where
 ``delta`` is the hockey-stick divergence (Barthe and Olmedo, ICALP 2013; Balle, Barthe and
-Gaboardi, NeurIPS 2018): ``sum over k of max(0, P(k) - e^(shift/b) P(k - shift))``. The law is
-symmetric, so that both directions have the same value. It is summed exactly where the support
-is small, with ``e^(shift/b)`` rounded down; elsewhere it is bounded (``delta_bound``).
+Gaboardi, NeurIPS 2018): ``sum over k of max(0, P(k) - e^(shift/b) P(k - shift))``, or the same with
+``k + shift``, whichever is more. It is summed exactly where the support is small, with
+``e^(shift/b)`` rounded down; elsewhere it is bounded (``delta_bound``).
 
 No float is used, so that all hosts get the same thresholds, and the same digest of them.
 
@@ -32,6 +33,7 @@ the sum is too long to take, a loss of more than about ten in one cell is refuse
 
 import hashlib
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -62,7 +64,7 @@ MAX_PRECISION = 63
 MAX_SHIFT = 4096  # how far one patient may move one cell of the pooled vector
 TARGET_DELTA = Fraction(1, 2**40)
 
-_DIGEST_TAG = b"upcare/law/discrete-laplace-by-coins/v1\n"
+_DIGEST_TAG = b"upcare/law/discrete-laplace-by-coins/v2\n"
 _EXACT_BITS = 15  # largest magnitude_bits for which one hockey-stick sum is taken term by term
 _EXACT_TERMS = 2**18  # most terms summed for all shifts of one release
 
@@ -74,8 +76,8 @@ class SampledLaplace:
     Attributes:
         scale: Scale ``b`` of the ideal law.
         precision: Bits ``lam`` of the uniform word behind each coin.
-        magnitude_bits: Binary digits ``K`` of ``|X| - 1``.
-        thresholds: ``(T_nonzero, T_0, ..., T_{K-1})``; a coin is 1 with probability
+        magnitude_bits: Binary digits ``K`` of ``G``.
+        thresholds: ``(T_s, T_0, ..., T_{K-1})``; a coin is 1 with probability
             ``T / 2^precision``.
     """
 
@@ -89,46 +91,36 @@ class SampledLaplace:
         _check_scale(self.scale)
         if not 1 <= self.precision <= MAX_PRECISION:
             raise PrivacyError(f"coins have 1 to {MAX_PRECISION} bits, got {self.precision}")
-        if self.magnitude_bits < 0 or len(self.thresholds) != self.magnitude_bits + 1:
+        if self.magnitude_bits < 1 or len(self.thresholds) != self.magnitude_bits + 1:
             raise PrivacyError(
-                f"{self.magnitude_bits} digits need {self.magnitude_bits + 1} thresholds, "
-                f"got {len(self.thresholds)}"
+                f"K >= 1 digits need K + 1 thresholds, "
+                f"got {self.magnitude_bits} and {len(self.thresholds)}"
             )
         if not all(0 <= threshold < 2**self.precision for threshold in self.thresholds):
             raise PrivacyError(f"thresholds lie in [0, 2^{self.precision})")
 
     @property
     def support(self) -> int:
-        """Largest absolute value that can be drawn, ``2^K``."""
+        """Largest absolute value that can be drawn, ``2^K``, which is negative."""
         return 1 << self.magnitude_bits
 
     def pmf(self, k: int) -> Fraction:
         """Return ``P(X = k)``, exactly."""
-        if k == 0:
-            return 1 - self._coin(0)
-        if abs(k) > self.support:
+        outward = k if k >= 0 else -1 - k
+        if outward >= self.support:
             return Fraction(0)
-        probability = self._coin(0) / 2
+        probability = self._coin(0) if k < 0 else 1 - self._coin(0)
         for digit in range(self.magnitude_bits):
             coin = self._coin(digit + 1)
-            probability *= coin if (abs(k) - 1) >> digit & 1 else 1 - coin
+            probability *= coin if outward >> digit & 1 else 1 - coin
         return probability
 
     def within(self, k: int) -> Fraction:
-        """Return ``P(|X| <= k)``, exactly, in ``K`` steps."""
+        """Return ``P(|X| <= k)``, exactly, in ``2K`` steps."""
         if k < 0:
             return Fraction(0)
-        below, prefix = Fraction(0), Fraction(1)  # P(G < k) and P(higher digits of G = those of k)
-        if k >= self.support:
-            return Fraction(1)
-        for digit in reversed(range(self.magnitude_bits)):
-            coin = self._coin(digit + 1)
-            if k >> digit & 1:
-                below += prefix * (1 - coin)
-                prefix *= coin
-            else:
-                prefix *= 1 - coin
-        return 1 - self._coin(0) * (1 - below)
+        sign = self._coin(0)
+        return (1 - sign) * self._below(k + 1) + sign * self._below(k)
 
     def error(self, probability: Fraction) -> int:
         """Return the smallest ``k`` with ``P(|X| <= k) >= probability``."""
@@ -138,9 +130,11 @@ class SampledLaplace:
     def variance(self) -> Fraction:
         """Variance of ``X``, exactly: the digits of ``G`` are independent."""
         coins = [self._coin(digit + 1) for digit in range(self.magnitude_bits)]
-        mean = 1 + sum((2**i * p for i, p in enumerate(coins)), Fraction(0))
+        mean = sum((2**i * p for i, p in enumerate(coins)), Fraction(0))
         spread = sum((4**i * p * (1 - p) for i, p in enumerate(coins)), Fraction(0))
-        return self._coin(0) * (mean * mean + spread)
+        sign = self._coin(0)
+        # X is G or -1 - G: the spread of G, and that of two points 2 mean + 1 apart
+        return spread + sign * (1 - sign) * (2 * mean + 1) ** 2
 
     @property
     def digest(self) -> bytes:
@@ -172,13 +166,17 @@ class SampledLaplace:
             return Fraction(0)
         ratio = exp_below(shift / self.scale)
         up, down = ratio.numerator, ratio.denominator
-        masses = self._masses
-        excess = down * sum(masses[:shift])  # these have no counterpart inside the support
-        for here, there in zip(masses[shift:], masses, strict=False):
-            gap = down * here - up * there
-            if gap > 0:
-                excess += gap
-        return Fraction(excess, down << (self.precision * len(self.thresholds) + 1))
+
+        def excess(masses: Sequence[int]) -> int:
+            total = down * sum(masses[:shift])  # these have no counterpart inside the support
+            for here, there in zip(masses[shift:], masses, strict=False):
+                gap = down * here - up * there
+                if gap > 0:
+                    total += gap
+            return total
+
+        worse = max(excess(self._masses), excess(self._masses[::-1]))
+        return Fraction(worse, down << (self.precision * len(self.thresholds)))
 
     def delta_bound(self, shift: int) -> Fraction:
         """Bound delta by ``(1 + e^(shift/b)) * TV``, for supports too large to sum.
@@ -191,15 +189,29 @@ class SampledLaplace:
             return Fraction(0)
         return min(Fraction(1), (1 + exp_above(shift / self.scale)) * self._total_variation)
 
+    def _below(self, k: int) -> Fraction:
+        """``P(G < k)``, in ``K`` steps."""
+        if k >= self.support:
+            return Fraction(1)
+        below, prefix = Fraction(0), Fraction(1)  # prefix: P(higher digits of G = those of k)
+        for digit in reversed(range(self.magnitude_bits)):
+            coin = self._coin(digit + 1)
+            if k >> digit & 1:
+                below += prefix * (1 - coin)
+                prefix *= coin
+            else:
+                prefix *= 1 - coin
+        return below
+
     @cached_property
     def _masses(self) -> tuple[int, ...]:
-        """Probabilities of ``-2^K .. 2^K`` in units of ``2^-(precision * (K + 1) + 1)``."""
+        """Probabilities of ``-2^K .. 2^K - 1`` in units of ``2^-(precision * (K + 1))``."""
         one = 1 << self.precision
-        outward = [self.thresholds[0]]
+        outward = [1]
         for threshold in self.thresholds[1:]:
             outward = [m * (one - threshold) for m in outward] + [m * threshold for m in outward]
-        zero = 2 * (one - self.thresholds[0]) << (self.precision * self.magnitude_bits)
-        return (*reversed(outward), zero, *outward)
+        sign = self.thresholds[0]
+        return (*(m * sign for m in reversed(outward)), *(m * (one - sign) for m in outward))
 
     @cached_property
     def _total_variation(self) -> Fraction:
@@ -220,7 +232,7 @@ class SampledLaplace:
         )
 
     def _coin(self, index: int) -> Fraction:
-        """Probability of coin ``index`` (0 is ``nonzero``, ``i + 1`` is ``g_i``)."""
+        """Probability of coin ``index`` (0 is ``s``, ``i + 1`` is ``g_i``)."""
         return Fraction(self.thresholds[index], 1 << self.precision)
 
 
@@ -291,11 +303,11 @@ def _digits(scale: Fraction, sensitivity: Sensitivity, target: Fraction) -> int:
     """Smallest ``K`` whose truncation costs at most about ``target / 2``.
 
     A cell moved by ``s`` loses the mass of the ``s`` outermost values on one side, less than
-    ``q^(2^K - s + 1)``; n cells lose at most n times that. So ``2^K >= s - 1 + b ln(2n/target)``,
-    with ``ln 2 < 25/36``. What it really costs is in ``release_delta``.
+    ``q^(2^K - s)``; n cells lose at most n times that. So ``2^K >= s + b ln(2n/target)``, with
+    ``ln 2 < 25/36``. What it really costs is in ``release_delta``.
     """
     loss_bits = (ceil(2 * sensitivity.d0 / target) - 1).bit_length()
-    reach = sensitivity.dinf - 1 + ceil(scale * loss_bits * Fraction(25, 36))
+    reach = sensitivity.dinf + ceil(scale * loss_bits * Fraction(25, 36))
     return (reach - 1).bit_length()
 
 

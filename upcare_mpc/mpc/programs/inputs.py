@@ -117,7 +117,7 @@ async def take_input(
     Raises:
         ProtocolError: Wrong length, bad signature, or a share that is not the committed one.
     """
-    commitment = await channel.receive(peer, COMMIT)
+    commitment = bytes(await channel.receive(peer, COMMIT))
     hashes, signature = commitment[: parties * _HASH], commitment[parties * _HASH :]
     if len(hashes) != parties * _HASH:
         raise ProtocolError(f"party {peer} sent a commitment of {len(commitment)} bytes")

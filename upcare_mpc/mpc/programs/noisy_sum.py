@@ -112,7 +112,7 @@ async def _all_agree(
     for peer in peers:
         channel.send(peer, AGREE, agreement + signed)
     for peer in peers:
-        payload = await channel.receive(peer, AGREE)
+        payload = bytes(await channel.receive(peer, AGREE))
         if payload[:32] != agreement:
             raise ProtocolError("the computing parties did not receive the same inputs")
         signatures.verify(peer, b"upcare/v1/agree|" + agreement, payload[32:])
