@@ -5,8 +5,8 @@ A number x in secret bits becomes a sum of t + 1 numbers, each known to ONE part
     y = x + A_0 + .. + A_{t-1} mod p       opened to party t alone
     x = y - A_0 - .. - A_{t-1} mod p       party k shares -A_k afresh, party t shares y
 
-Mask ``A_k`` is a uniform 61-bit word that party k alone knows. Cost for m = 3: about 60 + 2K ANDs
-and two field elements a cell, for x of K bits and a sign.
+Mask ``A_k`` is a uniform 61-bit word that party k alone knows. Cost for m = 3: ``61 + K`` ANDs and
+two field elements a cell, for x of K bits and a sign; for each mask more about 61 ANDs.
 
 Adversary: any t honest-but-curious parties together. If party t is not among them, none of them
 sees y. If it is, some A_k is known to none of them, so y is uniform to them, whatever x is. Exact
@@ -24,7 +24,7 @@ from upcare_mpc.mpc.circuits import Circuit, abreast, chain, chain_by_prefixes, 
 from upcare_mpc.mpc.field import BITS, Words
 from upcare_mpc.mpc.magnitudes import Signed
 
-__all__ = ["add_mod_p", "add_signed", "share_parts", "to_field", "unslice"]
+__all__ = ["add_signed", "add_words", "share_parts", "sum_of_masks", "to_field", "unslice"]
 
 
 async def to_field(
@@ -51,8 +51,9 @@ async def to_field(
     """
     words, receiver = -(-cells // 64), lane.threshold
     drawn = [boolean.known_to(owner, BITS, words) for owner in range(receiver)]
-    signed, mask = await run(boolean, abreast(number, _sum_mod_p([bits for bits, _ in drawn])))
-    masked = await run(boolean, add_signed(signed, mask, blocks=blocks))
+    masks = sum_of_masks([bits for bits, _ in drawn], blocks=blocks)
+    signed, (mask, carry) = await run(boolean, abreast(number, masks))
+    masked = await run(boolean, add_signed(signed, mask, carry, blocks=blocks))
     opened = await boolean.open_to(masked, receiver)
     part: Words | None = None
     if opened is not None:
@@ -94,29 +95,48 @@ async def share_parts(
     return shares
 
 
-def add_signed(x: Signed, mask: Bits, *, blocks: int) -> Circuit[Bits]:
-    """``x + mask`` mod p, of a small signed number and a 61-bit word, as a 61-bit word.
+def sum_of_masks(masks: list[Bits], *, blocks: int) -> Circuit[tuple[Bits, Bits | None]]:
+    """``masks`` added up mod p: a 61-bit word, and 1 more or not; free if there is one mask.
+
+    Carry-save steps to two words, whose top carry is worth 2^61 = 1, then their sum mod 2^61. What
+    that carries out is worth 1 as well, and is left to the next adder to carry in.
+    """
+    total, carries = masks[0], masks[1] if len(masks) > 1 else None
+    if carries is None:
+        return total, None
+    for word in masks[2:]:
+        xy = total ^ carries
+        majority = total ^ (yield xy, total ^ word)
+        total, carries = xy ^ word, np.roll(majority, 1, axis=1)
+    return (yield from add_words(total, carries, blocks=blocks))
+
+
+def add_signed(x: Signed, mask: Bits, carry: Bits | None, *, blocks: int) -> Circuit[Bits]:
+    """``x + mask + carry`` mod p, of a small signed number and a 61-bit word, as a 61-bit word.
 
     Above the K low bits x is all sign, so adding it there only carries (sign 0) or borrows (sign
     1): a bit is switched as long as all bits below it pass. What leaves at the top is worth 2^61 =
     1 and goes in again at the bottom, up or down by the sign. It then stays within K + 1 bits:
-    after an overflow the word is below ``2^K - 1``, after a borrow at least ``2^61 - 2^K``.
+    after an overflow the word is below ``2^K``, after a borrow at least ``2^61 - 2^K``.
 
-    Cost: ``61 + K`` ANDs and rounds with one block; with more about twice the ANDs, and
-    ``K + 58 / blocks + blocks`` rounds.
+    Cost: ``61 + K`` ANDs and rounds with one block; with more about twice the ANDs, and about
+    ``K + 61 / blocks + blocks`` rounds. Two carries take K more of both.
     """
+    if x.carry is not None and carry is not None:
+        x = yield from _with_carry_in(x, x.carry)
+    carry = x.carry if carry is None else carry
     rows = x.low.shape[1]
     below, passes = mask[:, :rows], mask[:, rows:] ^ x.sign
     if blocks == 1:
-        low, carry = yield from _ripple(x.low, below, x.carry)
-        switch = yield from chain(carry ^ x.sign, passes)
+        low, out = yield from _ripple(x.low, below, carry)
+        switch = yield from chain(out ^ x.sign, passes)
         around = yield from chain(switch[:, -1:], low ^ x.sign)
     else:
-        (low, carry), prefix = yield from abreast(
-            _ripple(x.low, below, x.carry), prefixes(passes, blocks)
+        (low, out), prefix = yield from abreast(
+            _ripple(x.low, below, carry), prefixes(passes, blocks)
         )
         switch, prefix = yield from abreast(
-            chain_by_prefixes(carry ^ x.sign, prefix, passes.shape[1]),
+            chain_by_prefixes(out ^ x.sign, prefix, passes.shape[1]),
             prefixes(low ^ x.sign, 2),
         )
         around = yield from chain_by_prefixes(switch[:, -1:], prefix, rows)
@@ -125,36 +145,54 @@ def add_signed(x: Signed, mask: Bits, *, blocks: int) -> Circuit[Bits]:
     return word
 
 
-def add_mod_p(x: Bits, y: Bits) -> Circuit[Bits]:
-    """``x + y`` mod p of 61-bit words with end-around carry; 62 rounds, about 4 * 61 ANDs a cell.
+def add_words(x: Bits, y: Bits, *, blocks: int) -> Circuit[tuple[Bits, Bits]]:
+    """``x + y`` as a word of as many bits, and the carry out.
 
-    ``carry[i]`` and ``all[i]`` are the group generate and propagate of bits i..0: the carry out of
-    bit i is ``carry[i] or (all[i] and carry_in)``, and the carry in is the carry out of the top.
-    If all bits propagate the sum is p itself, an encoding of zero, and both forms agree on it.
+    One block: a ripple, one AND and one round a bit. More: in each block ``carry`` and ``all``, the
+    group generate and propagate from its lowest bit on (Brent and Kung 1982); about 4 ANDs a bit
+    and ``61 / blocks + blocks`` rounds.
     """
-    propagate = x ^ y
-    generate = yield x, y
-    pair = np.empty((x.shape[0], 2, x.shape[2]), np.uint64)
-    carry, every = np.empty_like(x), np.empty_like(x)
-    carry[:, 0], every[:, 0] = generate[:, 0], propagate[:, 0]
-    for i in range(1, BITS):
-        pair[:, 0], pair[:, 1] = carry[:, i - 1], every[:, i - 1]
-        result = yield np.broadcast_to(propagate[:, i : i + 1], pair.shape), pair
-        carry[:, i] = generate[:, i] ^ result[:, 0]
-        every[:, i] = result[:, 1]
-    carry_in = carry[:, BITS - 1 :]
-    out = propagate.copy()
-    out[:, :1] ^= carry_in
-    around = yield every[:, : BITS - 1], np.broadcast_to(carry_in, every[:, : BITS - 1].shape)
-    out[:, 1:] ^= carry[:, : BITS - 1] ^ around
-    return out
+    if blocks == 1:
+        return (yield from _ripple(x, y, None))
+    c, rows, words = x.shape
+    size = -(-rows // blocks)
+    shape = (c, blocks, size, words)
+
+    def in_blocks(bits: Bits) -> Bits:
+        padded = np.zeros((c, blocks * size, words), np.uint64)
+        padded[:, :rows] = bits
+        return padded.reshape(shape)
+
+    every = in_blocks(x ^ y)
+    carries = in_blocks((yield x, y))
+    propagate = every.copy()
+    for place in range(1, size):
+        before = np.concatenate((carries[:, :, place - 1], every[:, :, place - 1]), axis=1)
+        step = yield np.concatenate((propagate[:, :, place],) * 2, axis=1), before
+        carries[:, :, place] ^= step[:, :blocks]
+        every[:, :, place] = step[:, blocks:]
+    into = np.zeros((c, blocks, words), np.uint64)  # the carry into each block
+    for block in range(1, blocks):
+        last = slice(block - 1, block)
+        into[:, block : block + 1] = carries[:, last, -1] ^ (
+            yield every[:, last, -1], into[:, last]
+        )
+    every_bit = every.reshape(c, -1, words)
+    passed = yield every_bit, np.repeat(into, size, axis=1)
+    out = carries.reshape(c, -1, words)[:, :rows] ^ passed[:, :rows]
+    total = x ^ y
+    total[:, 1:] ^= out[:, :-1]
+    return total, out[:, -1:]
 
 
-def _sum_mod_p(words: list[Bits]) -> Circuit[Bits]:
-    total = words[0]
-    for other in words[1:]:
-        total = yield from add_mod_p(total, other)
-    return total
+def _with_carry_in(x: Signed, carry: Bits) -> Circuit[Signed]:
+    """``x + carry`` without a carry left over: half adders. There is room: x is not the largest."""
+    low = np.empty_like(x.low)
+    for row in range(low.shape[1]):
+        bit = slice(row, row + 1)
+        low[:, bit] = x.low[:, bit] ^ carry
+        carry = yield x.low[:, bit], carry
+    return Signed(low=low, sign=x.sign ^ carry)
 
 
 def _ripple(x: Bits, y: Bits, carry: Bits | None) -> Circuit[tuple[Bits, Bits]]:
@@ -168,7 +206,7 @@ def _ripple(x: Bits, y: Bits, carry: Bits | None) -> Circuit[tuple[Bits, Bits]]:
             out[:, bit] ^= carry
             carry = carry ^ (yield x[:, bit] ^ carry, y[:, bit] ^ carry)
     if carry is None:
-        raise AssertionError("numbers have at least one bit below their sign")
+        raise AssertionError("a number has at least one bit")
     return out, carry
 
 
