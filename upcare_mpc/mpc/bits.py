@@ -123,6 +123,11 @@ class Boolean:
         """This party's number."""
         return self._me
 
+    @property
+    def components(self) -> int:
+        """How many components of a secret bit this party holds; the same at all parties."""
+        return len(self._mine)
+
     def zeros(self, rows: int, words: int) -> Bits:
         """A sharing of public zeros."""
         return np.zeros((len(self._mine), rows, words), np.uint64)

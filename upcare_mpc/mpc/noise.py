@@ -31,8 +31,8 @@ __all__ = ["Law", "noise_shares"]
 
 Law = SampledLaplace | SampledGaussian
 
-SHORT_CELLS = 1 << 15  # batches up to here are worth more ANDs in fewer rounds
-BLOCKS = 5
+SHORT_WORDS = 1 << 13  # words of a chain's step, all components, up to which it is cut in blocks
+BLOCKS = 4
 
 
 async def noise_shares(
@@ -50,9 +50,13 @@ async def noise_shares(
         ``(n,)`` this party's shares. Secret.
     """
     boolean, words = Boolean(lane), -(-cells // 64)
-    blocks = BLOCKS if cells <= SHORT_CELLS else 1
     if isinstance(law, SampledLaplace):
-        number = laplace(boolean, law, words, blocks=blocks)
+        number = laplace(boolean, law, words, blocks=_blocks(boolean, len(law.thresholds), words))
     else:
-        number = gaussian(boolean, law, words, blocks=blocks)
-    return await to_field(boolean, lane, number, cells, random, blocks=blocks)
+        number = gaussian(boolean, law, words, blocks=_blocks(boolean, len(law.parts), words))
+    return await to_field(boolean, lane, number, cells, random, blocks=_blocks(boolean, 1, words))
+
+
+def _blocks(boolean: Boolean, rows: int, words: int) -> int:
+    """Form of a chain whose steps have so many rows: short where a round costs more than ANDs."""
+    return BLOCKS if boolean.components * rows * words <= SHORT_WORDS else 1
