@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from upcare_mpc.errors import OpeningError, ProtocolError
 from upcare_mpc.mpc import field, opening
 from upcare_mpc.mpc.field import Words
+from upcare_mpc.mpc.opening import Passing
 from upcare_mpc.mpc.prss import LocalRandom
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "opening.json").read_text())
@@ -201,3 +202,106 @@ def test_shares_of_different_lengths_are_rejected_even_unchecked() -> None:
 
     with pytest.raises(OpeningError, match="different lengths"):
         opening.open_result({0: shares[0], 1: shares[1][:1]}, parties=3, threshold=1)
+
+
+# -- with a rule about what is shown --------------------------------------------------------------
+
+
+def passing_of(*shown: bool, cohort_met: bool = True) -> Passing:
+    return Passing(cohort_met=cohort_met, shown=np.array(shown))
+
+
+def sealed_passing(passing: Passing, values: tuple[int, ...] = (7, 8, 9)) -> bytes:
+    return opening.seal_share(np.array(values, np.uint64), PUBLIC, **BOUND, passing=passing)
+
+
+def test_what_is_not_shown_is_not_in_the_sealed_share() -> None:
+    passing = passing_of(True, False, True)
+
+    got, share = opening.unseal_passing(sealed_passing(passing), KEY, **BOUND, cells=3)
+
+    assert share.tolist() == [7, 0, 9]
+    assert got.to_bytes() == passing.to_bytes() == bytes([1, 0b101])
+
+
+def test_the_size_does_not_tell_how_much_is_shown() -> None:
+    sizes = {
+        len(sealed_passing(passing))
+        for passing in (
+            passing_of(True, True, True),
+            passing_of(False, False, False),
+            passing_of(False, False, False, cohort_met=False),
+        )
+    }
+
+    assert sizes == {8 * 3 + 49 + 1 + 1}
+
+
+def test_a_share_with_a_rule_does_not_open_as_one_without_nor_the_other_way() -> None:
+    with pytest.raises(OpeningError, match="does not open"):
+        opening.unseal_share(sealed_passing(passing_of(True, True, True)), KEY, **BOUND, cells=3)
+    with pytest.raises(OpeningError, match="does not open"):
+        opening.unseal_passing(sealed(), KEY, **BOUND, cells=3)
+
+
+def sealed_by_hand(payload: bytes) -> bytes:
+    info = opening._info(**BOUND, cells=3, rule=True)
+    key = KEY.public_key()
+    return opening._VERSION + opening._SUITE.encrypt(payload, key, info=info)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [bytes([2, 0b101]), bytes([1, 0b1101]), bytes([0, 0b001]), bytes([1])],
+    ids=["no truth value", "padding", "cells without a cohort", "short"],
+)
+def test_a_header_that_is_not_canonical_is_refused(header: bytes) -> None:
+    payload = header + field.to_bytes(np.array([7, 0, 9], np.uint64))
+
+    with pytest.raises(ProtocolError):
+        opening.unseal_passing(sealed_by_hand(payload), KEY, **BOUND, cells=3)
+
+
+def test_a_share_of_a_cell_that_is_not_shown_is_refused() -> None:
+    payload = bytes([1, 0b101]) + field.to_bytes(np.array([7, 8, 9], np.uint64))
+
+    with pytest.raises(OpeningError, match="says are not shown"):
+        opening.unseal_passing(sealed_by_hand(payload), KEY, **BOUND, cells=3)
+
+
+def outputs_of(passing: Passing, integers: list[int]) -> dict[int, tuple[Passing, Words]]:
+    shares = shares_of(integers)
+    return {index: (passing, share * passing.shown) for index, share in shares.items()}
+
+
+def test_shown_cells_recombine_and_the_others_are_nothing() -> None:
+    passing = passing_of(True, False, True)
+
+    opened = opening.open_passing(outputs_of(passing, [12, 3, -4]), parties=3, threshold=1)
+
+    assert opened.noisy.tolist() == [12, None, -4]
+    assert opened.passing is not None
+    assert opened.passing.to_bytes() == passing.to_bytes()
+    assert opened.checked
+
+
+def test_parties_that_show_different_cells_reject_the_result() -> None:
+    outputs = outputs_of(passing_of(True, False, True), [12, 3, -4])
+    outputs[2] = outputs_of(passing_of(True, False, False), [12, 3, -4])[2]
+
+    with pytest.raises(OpeningError, match="do not show the same cells"):
+        opening.open_passing(outputs, parties=3, threshold=1)
+
+
+def test_no_outputs_are_too_few() -> None:
+    with pytest.raises(OpeningError, match="needs 2 shares, got 0"):
+        opening.open_passing({}, parties=3, threshold=1)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_what_is_shown_survives_encoding(shown: list[bool]) -> None:
+    passing = passing_of(*shown)
+
+    decoded = Passing.from_bytes(passing.to_bytes(), cells=len(shown))
+
+    assert decoded.shown.tolist() == shown

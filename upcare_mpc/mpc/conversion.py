@@ -24,7 +24,16 @@ from upcare_mpc.mpc.circuits import Circuit, abreast, chain, chain_by_prefixes, 
 from upcare_mpc.mpc.field import BITS, Words
 from upcare_mpc.mpc.magnitudes import Signed
 
-__all__ = ["add_signed", "add_words", "share_parts", "sum_of_masks", "to_field", "unslice"]
+__all__ = [
+    "add_signed",
+    "add_words",
+    "carry_save",
+    "share_parts",
+    "slice_words",
+    "sum_of_masks",
+    "to_field",
+    "unslice",
+]
 
 
 async def to_field(
@@ -98,17 +107,26 @@ async def share_parts(
 def sum_of_masks(masks: list[Bits], *, blocks: int) -> Circuit[tuple[Bits, Bits | None]]:
     """``masks`` added up mod p: a 61-bit word, and 1 more or not; free if there is one mask.
 
-    Carry-save steps to two words, whose top carry is worth 2^61 = 1, then their sum mod 2^61. What
-    that carries out is worth 1 as well, and is left to the next adder to carry in.
+    The two words that carry-save leaves are added mod 2^61. What that carries out is worth 1 too,
+    and is left to the next adder to carry in.
     """
-    total, carries = masks[0], masks[1] if len(masks) > 1 else None
-    if carries is None:
-        return total, None
-    for word in masks[2:]:
-        xy = total ^ carries
-        majority = total ^ (yield xy, total ^ word)
-        total, carries = xy ^ word, np.roll(majority, 1, axis=1)
-    return (yield from add_words(total, carries, blocks=blocks))
+    if len(masks) == 1:
+        return masks[0], None
+    x, y = yield from carry_save(masks)
+    return (yield from add_words(x, y, blocks=blocks))
+
+
+def carry_save(words: list[Bits]) -> Circuit[tuple[Bits, Bits]]:
+    """Two or more 61-bit words to two with the same sum mod p; 1 round of 61 ANDs for each more.
+
+    The carry out of the top bit is worth 2^61 = 1.
+    """
+    x, y, *others = words
+    for z in others:
+        xy = x ^ y
+        majority = x ^ (yield xy, x ^ z)
+        x, y = xy ^ z, np.roll(majority, 1, axis=1)
+    return x, y
 
 
 def add_signed(x: Signed, mask: Bits, carry: Bits | None, *, blocks: int) -> Circuit[Bits]:
@@ -211,13 +229,29 @@ def _ripple(x: Bits, y: Bits, carry: Bits | None) -> Circuit[tuple[Bits, Bits]]:
 
 
 def unslice(sliced: Words, cells: int) -> Words:
-    """Turn 61 rows of bits, 64 cells to a word, into one 61-bit word a cell.
-
-    Transposes 64 x 64 bit blocks in six swaps (Warren, "Hacker's Delight", section 7-3).
-    """
-    words = sliced.shape[1]
-    block = np.zeros((64, words), np.uint64)
+    """Turn 61 rows of bits, 64 cells to a word, into one 61-bit word a cell."""
+    block = np.zeros((64, sliced.shape[1]), np.uint64)
     block[:BITS] = sliced
+    _transpose(block)
+    return np.ascontiguousarray(block.T).reshape(-1)[:cells]
+
+
+def slice_words(values: Words) -> Words:
+    """Turn one 61-bit word a cell into 61 rows of bits, 64 cells to a word."""
+    words = -(-values.shape[0] // 64)
+    padded = np.zeros(64 * words, np.uint64)
+    padded[: values.shape[0]] = values
+    block = np.ascontiguousarray(padded.reshape(words, 64).T)
+    _transpose(block)
+    return block[:BITS]
+
+
+def _transpose(block: Words) -> None:
+    """Transpose ``(64, w)``, w blocks of 64 x 64 bits, in place.
+
+    In six swaps (Warren, "Hacker's Delight", section 7-3).
+    """
+    words = block.shape[1]
     width, mask = 32, np.uint64(0x00000000FFFFFFFF)
     while width:
         shift = np.uint64(width)
@@ -228,4 +262,3 @@ def unslice(sliced: Words, cells: int) -> Words:
         low ^= swap << shift
         width //= 2
         mask ^= mask << np.uint64(width) if width else np.uint64(0)
-    return np.ascontiguousarray(block.T).reshape(-1)[:cells]
