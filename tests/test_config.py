@@ -10,6 +10,8 @@ import pytest
 from upcare_mpc import config
 from upcare_mpc.config import load_agreement, load_party, load_platform
 from upcare_mpc.errors import ConfigError
+from upcare_mpc.privacy.accountant import Cap
+from upcare_mpc.privacy.ledger import Caps
 
 PARTIES = Path(__file__).parents[1] / "parties"
 FULL = (PARTIES / "party.full.toml").read_text("utf-8")
@@ -43,13 +45,33 @@ def test_the_full_party_file_is_read(write: Write) -> None:
     assert party.platform == "platform.example:7443"
     assert party.ports == tuple(range(7101, 7111))
     assert party.silence_s == 30
+    assert party.bank_cells == 1_000_000
     assert party.data.complete == {"systemic"}
     assert not party.policy.automatic
     assert party.policy.epsilon_per_study == 1
     assert party.policy.researchers == {"Dr Example": bytes(32)}
-    assert party.policy.caps.epsilon == 10
-    assert party.policy.caps.delta == Fraction(1, 10**6)
-    assert party.policy.caps.purposes == {"DUO:0000007": Fraction(5)}
+    assert party.policy.delta_per_study == Fraction(1, 10**8)
+    assert party.policy.minimum_cohort == 20
+    assert party.policy.caps == Caps(
+        everything=Cap.of_epsilon(Fraction(10), Fraction(1, 10**6)),
+        purposes={"DUO:0000007": Cap.of_epsilon(Fraction(5), Fraction(1, 10**6))},
+    )
+
+
+def test_caps_may_be_stated_in_rho(write: Write) -> None:
+    party = load_party(write(changed(r"^epsilon = 10.0\n# rho", "rho")))
+
+    delta = Fraction(1, 10**6)
+    assert party.policy.caps.everything == Cap.of_rho(Fraction(3, 2), delta)
+    assert party.policy.caps.purposes == {"DUO:0000007": Cap.of_rho(Fraction(5), delta)}
+
+
+def test_a_policy_that_says_less_bounds_delta_and_demands_no_cohort(write: Write) -> None:
+    without = FULL.replace("delta_per_study = 1e-8\n", "").replace("minimum_cohort = 20\n", "")
+
+    policy = load_party(write(without)).policy
+
+    assert (policy.delta_per_study, policy.minimum_cohort) == (Fraction(1, 10**6), None)
 
 
 def test_every_key_that_is_known_is_in_the_full_party_file(
@@ -59,7 +81,9 @@ def test_every_key_that_is_known_is_in_the_full_party_file(
     only = config._Table.only
 
     def note(table: config._Table, *known: str) -> None:
-        missing.extend(table.place(key) for key in known if key not in table.content)
+        alternative = re.compile(r"^# (\w+) = ", re.MULTILINE).findall(FULL)
+        there = {*table.content, *alternative}
+        missing.extend(table.place(key) for key in known if key not in there)
         only(table, *known)
 
     monkeypatch.setattr(config._Table, "only", note)
@@ -117,6 +141,12 @@ def test_an_unknown_key_is_refused_by_name(write: Write, place: str, words: str)
         (r"^ports = .*", "ports = [true]", "wanted [0], or [first, last]"),
         (r"^ports = .*", "ports = [70000]", "wanted [0], or [first, last]"),
         (r"^silence_s = 30", "silence_s = 1", "silence_s: wanted a whole number from 5 to 600"),
+        (r"^cells = .*", "cells = 0", "bank.cells: wanted a whole number from 1 to 1048576"),
+        (r"^cells = .*", "cells = 1048577", "bank.cells: wanted a whole number from 1 to 1048576"),
+        (r"^cells = .*", "cells = 1e6", "bank.cells: wanted a whole number from 1 to 1048576"),
+        (r"^cells = .*", 'cells = "many"', "bank.cells: wanted a whole number from 1 to"),
+        (r"^cells = .*", "cels = 5", "bank: unknown key 'cels'; did you mean cells?"),
+        (r"^cells = .*", "", "bank: missing key 'cells'"),
         (r"^files = .*", 'files = "data.xml"', "files: wanted a list of texts"),
         (r"^complete = .*", 'complete = ["chemo"]', "wanted some of radio, surgery, systemic"),
         (r'^approval = "manual"', 'approval = "yes"', "wanted automatic or manual, got yes"),
@@ -127,6 +157,14 @@ def test_an_unknown_key_is_refused_by_name(write: Write, place: str, words: str)
         (r"^epsilon_per_study = .*", "epsilon_per_study = inf", "wanted a number above 0"),
         (r"^epsilon_per_study = .*", "epsilon_per_study = true", "wanted a number above 0"),
         (r"^delta = 1e-6", "delta = 1e-999999999", "wanted a number above 0"),
+        (r"^delta = 1e-6", "delta = 2", "caps.delta: wanted a number above 0 and at most 1"),
+        (r"^delta = 1e-6", "delta = 1", "caps.delta: wanted less than 1"),
+        (r"^delta_per_study = .*", "delta_per_study = 1.5", "wanted a number above 0 and at most"),
+        (r"^minimum_cohort = .*", "minimum_cohort = 0", "a whole number from 1 to 1000000000"),
+        (r"^minimum_cohort = .*", "minimum_cohort = 1.5", "wanted a whole number"),
+        (r"^# rho = 1.5", "rho = 1.5", "caps: wanted either epsilon or rho, beside delta"),
+        (r"^epsilon = 10.0", "", "caps: wanted either epsilon or rho, beside delta"),
+        (r"^epsilon = 10.0\n# rho = 1.5", "rho = 0", "caps.rho: wanted a number above 0"),
         (r"^epsilon = 10.0", "epsilon = 1e999999999", "wanted a number above 0"),
         (r'^"Dr Example" = .*', '"Dr Example" = "abc"', "wanted a public key of 64 hexadecimal"),
         (r"^\[policy.caps\]", "[policy.cap]", "did you mean caps?"),
@@ -153,6 +191,12 @@ def test_decimals_of_a_party_file_are_exact(write: Write) -> None:
 def test_without_a_policy_nothing_is_read(write: Write) -> None:
     with pytest.raises(ConfigError, match="missing key 'policy'"):
         load_party(write(FULL[: FULL.index("[policy]")]))
+
+
+def test_without_a_bank_table_no_noise_is_kept(write: Write) -> None:
+    start, end = FULL.index("[bank]"), FULL.index("[policy]")
+
+    assert load_party(write(FULL[:start] + FULL[end:])).bank_cells == 0
 
 
 def test_a_missing_file_is_named_with_its_folder(tmp_path: Path) -> None:

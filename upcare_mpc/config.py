@@ -22,7 +22,10 @@ from typing import Any
 from upcare_mpc.errors import ConfigError
 from upcare_mpc.ingest.delivery import TREATMENT_KINDS
 from upcare_mpc.kinds import KINDS
+from upcare_mpc.privacy.accountant import Cap
 from upcare_mpc.privacy.ledger import Caps
+from upcare_mpc.study.layout import MAX_CELLS
+from upcare_mpc.study.spec import MAX_COHORT
 
 __all__ = [
     "Agreement",
@@ -37,6 +40,7 @@ __all__ = [
 ]
 
 _VERSION = 1
+_DELTA_PER_STUDY = Fraction(1, 10**6)  # where the policy states none
 MAX_CASES = 100_000_000
 
 
@@ -80,7 +84,10 @@ class Policy:
         purposes: Accepted purposes (GA4GH DUO codes).
         kinds: Accepted study kinds.
         researchers: Name to Ed25519 public key: who may ask.
-        epsilon_per_study: The most one study may ask.
+        epsilon_per_study: The most epsilon one study may state, whatever its mechanism.
+        delta_per_study: The most delta one study may state.
+        minimum_cohort: The least ``release.minimum_cohort`` that a study must declare; None
+            accepts studies without one.
         caps: The most all studies together may ever cost this registry's population.
     """
 
@@ -89,6 +96,8 @@ class Policy:
     kinds: frozenset[str]
     researchers: Mapping[str, bytes]
     epsilon_per_study: Fraction
+    delta_per_study: Fraction
+    minimum_cohort: int | None
     caps: Caps
 
 
@@ -106,6 +115,7 @@ class PartyFile:
         data: Where the data are.
         policy: What it agrees to.
         silence_s: Seconds of silence after which a peer counts as lost.
+        bank_cells: Noise values to keep ready for each law; 0 keeps no noise bank.
     """
 
     name: str
@@ -117,6 +127,7 @@ class PartyFile:
     data: DataFiles
     policy: Policy
     silence_s: float = field(default=30.0)
+    bank_cells: int = 0
 
     @property
     def identity_folder(self) -> Path:
@@ -184,7 +195,7 @@ def load_party(folder: Path) -> PartyFile:
         ConfigError: One line that names the key, what was wanted and what was got.
     """
     table = _Table.read(folder / "party.toml")
-    table.only("version", "name", "computes", "platform", "link", "data", "policy")
+    table.only("version", "name", "computes", "platform", "link", "data", "policy", "bank")
     table.version()
     platform = table.table("platform")
     platform.only("address")
@@ -200,7 +211,13 @@ def load_party(folder: Path) -> PartyFile:
         silence_s=float(link.integer("silence_s", 5, 600)) if "silence_s" in link.content else 30.0,
         data=_data(table.table("data"), folder),
         policy=_policy(table.table("policy")),
+        bank_cells=_bank(table.table("bank")) if "bank" in table.content else 0,
     )
+
+
+def _bank(table: "_Table") -> int:
+    table.only("cells")
+    return table.integer("cells", 1, MAX_CELLS)
 
 
 def _data(table: "_Table", folder: Path) -> DataFiles:
@@ -218,7 +235,10 @@ def _data(table: "_Table", folder: Path) -> DataFiles:
 
 
 def _policy(table: "_Table") -> Policy:
-    table.only("approval", "purposes", "kinds", "researchers", "epsilon_per_study", "caps")
+    table.only(
+        *("approval", "purposes", "kinds", "researchers", "caps"),
+        *("epsilon_per_study", "delta_per_study", "minimum_cohort"),
+    )
     approval = table.text("approval")
     if approval not in {"automatic", "manual"}:
         raise ConfigError(f"{table.place('approval')}: wanted automatic or manual, got {approval}")
@@ -230,20 +250,39 @@ def _policy(table: "_Table") -> Policy:
         )
     researchers = table.table("researchers")
     keys = {name: _key(researchers, name) for name in researchers.content}
-    caps = table.table("caps")
-    caps.only("epsilon", "delta", "purposes")
-    by_purpose = caps.table("purposes") if "purposes" in caps.content else None
     return Policy(
         automatic=approval == "automatic",
         purposes=frozenset(table.texts("purposes")),
         kinds=kinds,
         researchers=keys,
         epsilon_per_study=table.number("epsilon_per_study"),
-        caps=Caps(
-            epsilon=caps.number("epsilon"),
-            delta=caps.number("delta"),
-            purposes={p: by_purpose.number(p) for p in by_purpose.content} if by_purpose else {},
+        delta_per_study=(
+            table.number("delta_per_study", most=1)
+            if "delta_per_study" in table.content
+            else _DELTA_PER_STUDY
         ),
+        minimum_cohort=(
+            table.integer("minimum_cohort", 1, MAX_COHORT)
+            if "minimum_cohort" in table.content
+            else None
+        ),
+        caps=_caps(table.table("caps")),
+    )
+
+
+def _caps(table: "_Table") -> Caps:
+    """Caps in (epsilon, delta) or in (rho, delta); those of purposes are in the same measure."""
+    table.only("epsilon", "rho", "delta", "purposes")
+    if ("epsilon" in table.content) == ("rho" in table.content):
+        raise ConfigError(f"{table.where}: wanted either epsilon or rho, beside delta")
+    measure, cap = ("rho", Cap.of_rho) if "rho" in table.content else ("epsilon", Cap.of_epsilon)
+    delta = table.number("delta", most=1)
+    if delta == 1:
+        raise ConfigError(f"{table.place('delta')}: wanted less than 1")
+    purposes = table.table("purposes") if "purposes" in table.content else None
+    return Caps(
+        everything=cap(table.number(measure), delta),
+        purposes={p: cap(purposes.number(p), delta) for p in purposes.content} if purposes else {},
     )
 
 
@@ -328,13 +367,15 @@ class _Table:
             raise ConfigError(f"{self.place(key)}: wanted a whole number from {low} to {high}")
         return value
 
-    def number(self, key: str) -> Fraction:
+    def number(self, key: str, *, most: int | None = None) -> Fraction:
         value = self.get(key)
         exact = Decimal(value) if type(value) is int else value
         # Finite, and of a size that an exact fraction can hold without filling the memory.
         good = isinstance(exact, Decimal) and exact.is_finite() and abs(exact.adjusted()) <= 30
         if not good or exact <= 0:
             raise ConfigError(f"{self.place(key)}: wanted a number above 0")
+        if most is not None and exact > most:
+            raise ConfigError(f"{self.place(key)}: wanted a number above 0 and at most {most}")
         return Fraction(exact)
 
     def table(self, key: str) -> "_Table":

@@ -77,19 +77,21 @@ class BudgetExceeded(PrivacyError):
     """A study asks for more privacy loss than a registry's ledger has left.
 
     Attributes:
-        account: The cap that would be broken, for example ``all`` or ``purpose DUO:0000007``.
-        asked: Epsilon asked.
-        left: Epsilon left under that cap.
+        account: Whose cap would be broken: ``all studies`` or ``purpose DUO:0000007``.
+        measure: What is asked and left: ``epsilon``, ``rho`` or ``delta``.
+        asked: How much of it is asked.
+        left: How much of it one more study may ask under that cap.
     """
 
     code = "privacy.budget_exceeded"
 
-    def __init__(self, account: str, *, asked: Fraction, left: Fraction) -> None:
+    def __init__(self, account: str, *, measure: str, asked: Fraction, left: Fraction) -> None:
         super().__init__(
-            f"privacy budget exceeded: epsilon {float(asked):g} asked, {float(left):g} left "
+            f"privacy budget exceeded: {measure} {float(asked):g} asked, {float(left):g} left "
             f"under the cap for {account}"
         )
         self.account = account
+        self.measure = measure
         self.asked = asked
         self.left = left
 

@@ -13,10 +13,11 @@ import grpc
 import grpc.aio
 import pytest
 
-from upcare_mpc._proto.upcare.link.v1 import link_pb2, link_pb2_grpc
+from upcare_mpc._proto.upcare.link.v1 import link_pb2
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.link import mailbox
 from upcare_mpc.link.certificates import Identity, Network, new_authority
+from upcare_mpc.link.frames import write_piece
 from upcare_mpc.link.grpc_channel import GrpcChannel, SessionHello
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -43,16 +44,15 @@ async def stream_as(name: str, index: int, port: int) -> tuple[Any, Any]:
     credentials = grpc.ssl_channel_credentials(NETWORK.ca_pem, me.key_pem, me.certificate_pem)
     options = [("grpc.ssl_target_name_override", "de-a.registry.upcare")]
     connection = grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=options)
-    call = link_pb2_grpc.LinkStub(connection).Exchange()
-    await call.write(link_pb2.ExchangeRequest(hello=link_pb2.Hello(index=index, **HELLO)))
+    call = connection.stream_stream("/upcare.link.v1.Link/Exchange")()  # plain bytes
+    hello = link_pb2.ExchangeRequest(hello=link_pb2.Hello(index=index, **HELLO))
+    await call.write(hello.SerializeToString())
     await call.read()
     return connection, call
 
 
-def frame(label: int, piece: bytes) -> Any:
-    return link_pb2.ExchangeRequest(
-        frame=link_pb2.Frame(label=label, total=len(piece), piece=piece)
-    )
+def frame(label: int, piece: bytes) -> bytes:
+    return write_piece(label, len(piece), memoryview(piece))
 
 
 @pytest.mark.parametrize("piece", [b"", bytes(100_000)], ids=["empty frames", "full frames"])

@@ -18,7 +18,11 @@ from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.errors import BudgetExceeded, PrivacyError, SessionError
 from upcare_mpc.link.statements import approval_statement
 from upcare_mpc.node.pipe import Message
+from upcare_mpc.node.question import charge
 from upcare_mpc.study.descriptor import Descriptor
+from upcare_mpc.study.spec import Study
+
+GAUSSIAN = 'mechanism = "gaussian"\nepsilon = 5\ndelta = 1e-7'
 
 
 @pytest.fixture
@@ -126,10 +130,19 @@ def test_two_studies_that_race_for_the_last_of_a_budget_get_it_once(network: Reg
     for number in range(2):
         study = counts(f"before {number}", epsilon="4")
         books.agree(network.question(study), bytes([number] * 32), network.request(study))
+
+    outcomes = race(network, [counts(f"racer {number}", epsilon="2") for number in range(4)])
+
+    assert outcomes == ["agreed", "refused", "refused", "refused"]
+    assert books.ledger().balance().epsilon_left == 0
+
+
+def race(network: Registries, studies: list[Study]) -> list[str]:
+    """Let one thread a study agree to it, all at once; how each ended."""
+    books = network["de-a"].node.books
     outcomes: list[str] = []
 
-    def race(number: int) -> None:
-        study = counts(f"racer {number}", epsilon="2")
+    def run(number: int, study: Study) -> None:
         question, request = network.question(study), network.request(study)
         try:
             books.agree(question, bytes([100 + number] * 32), request)
@@ -137,14 +150,40 @@ def test_two_studies_that_race_for_the_last_of_a_budget_get_it_once(network: Reg
         except BudgetExceeded:
             outcomes.append("refused")
 
-    racers = [threading.Thread(target=race, args=(number,)) for number in range(4)]
+    racers = [threading.Thread(target=run, args=racer) for racer in enumerate(studies)]
     for racer in racers:
         racer.start()
     for racer in racers:
         racer.join()
+    return sorted(outcomes)
 
-    assert sorted(outcomes) == ["agreed", "refused", "refused", "refused"]
-    assert books.ledger().balance().left == 0
+
+def test_gaussian_studies_that_run_at_the_same_time_do_not_pass_the_cap_together(
+    network: Registries,
+) -> None:
+    studies = [counts(f"racer {number}", privacy=GAUSSIAN) for number in range(8)]
+    cap = network["de-a"].node.books.ledger().caps.everything
+    fit = int(cap.rho / network.question(studies[0]).guarantee.loss.rho)
+    assert 2 <= fit <= 6
+
+    outcomes = race(network, studies)
+
+    assert outcomes == ["agreed"] * fit + ["refused"] * (8 - fit)
+    assert network["de-a"].node.books.ledger().balance().together.rho <= cap.rho
+
+
+def test_a_laplace_and_a_gaussian_study_that_each_fit_alone_are_not_both_taken(
+    network: Registries,
+) -> None:
+    """The first fits by the sum of epsilons only, which the second ends."""
+    studies = [counts("large", epsilon="5"), counts("gaussian", privacy=GAUSSIAN)]
+    ledger = network["de-a"].node.books.ledger()
+    for study in studies:
+        ledger.check(charge(network.question(study)))
+
+    outcomes = race(network, studies)
+
+    assert outcomes == ["agreed", "refused"]
 
 
 def test_an_output_is_resent_byte_for_byte_and_never_replaced(network: Registries) -> None:

@@ -1,141 +1,85 @@
 """Story: one registry of three knows all the noise, and every test of the result passes.
 
-To turn secret bits X into shares, the parties open y = X + A_0 + A_1 and take the masks off again.
-An early version drew mask A_k from the key of the pair {k, k+1}, because pair keys were there
-and free. Party 1 is in {0, 1} and in {1, 2}: it knew both masks, and read X = y - A_0 - A_1 off the
-opened value. Law, sums and shares were all as they should be. With the noise known, the result
-minus the noise is the exact count: no privacy at all.
+To turn secret bits X into shares, y = X + A_0 is opened to party 1 alone, and party 0, who alone
+knows A_0, takes it off again: X = y - A_0. With a set of parties that know a mask this breaks. An
+early version drew the mask from the key of the pair {0, 1}, because pair keys were there and free.
+Party 1 is in the pair: it knew the mask and read X = y - A_0 off the opened value. Law, sums and
+shares were all as they should be. With the noise known, the result minus the noise is the exact
+count: no privacy at all.
 
-Now mask A_k is made of words of EVERY set that party k is in, drawn for k: each other party misses
-one of them. The attack below is party 1's best use of all that it draws and sees.
+Now mask A_k is made of words of EVERY set that party k is in, drawn for k: any t parties without k
+miss one of them. The attack below is a coalition's best use of all that it draws and sees.
 """
 
-import asyncio
-from fractions import Fraction
+import itertools
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
+from noise_spies import CELLS, LAW, draw_noise
+from numpy import array_equal
 
-from upcare_mpc.link.memory import connect
-from upcare_mpc.mpc import field
-from upcare_mpc.mpc.bits import Bits, Boolean
-from upcare_mpc.mpc.conversion import unslice
-from upcare_mpc.mpc.engine import Engine
-from upcare_mpc.mpc.field import Words
-from upcare_mpc.mpc.noise import noise_shares
-from upcare_mpc.mpc.prss import Subset
-from upcare_mpc.privacy.laplace import sample_law
-from upcare_mpc.study.layout import Sensitivity
+from upcare_mpc.mpc.bits import Bits, Boolean, designated
 
-LAW = sample_law(Fraction(10), Sensitivity(d0=1, d1=1, dinf=1))
-CELLS = 512
-WORDS = CELLS // 64
+COMMITTEES = [(3, 1), (5, 2), (7, 3)]
 
 
-def mask_known_to_a_pair(self: Boolean, owner: int, rows: int, words: int) -> tuple[Bits, Any]:
-    """The early version: the word of {owner, owner + 1} is the whole mask."""
-    pair: Subset = tuple(sorted((owner, (owner + 1) % 3)))
+def mask_of_a_set(self: Boolean, owner: int, rows: int, words: int) -> tuple[Bits, Any]:
+    """The early version: one word of one set that the owner is in is the whole mask."""
+    subset = designated(self._lane.parties, self._lane.threshold)[owner]
     bits = self.zeros(rows, words)
-    if pair not in self._row:
+    if subset not in self._row:
         return bits, None
-    drawn = self._lane.stream(pair, "mask", dealer=owner, count=rows * words)
-    bits[self._row[pair]] = drawn.reshape(rows, words)
-    return bits, bits[self._row[pair]].copy() if owner == self._me else None
+    self._lane.fill(bits[self._row[subset]], subset, "mask", dealer=owner)
+    return bits, bits[self._row[subset]].copy() if owner == self.me else None
 
 
-class Spy:
-    """What one honest-but-curious party draws and sees: its mask words, and the opened value."""
-
-    def __init__(self, party: int) -> None:
-        self.party = party
-        self.masks: dict[int, Words] = {}
-        self.opened: Words | None = None
-
-    def noise(self) -> npt.NDArray[np.int64]:
-        """X = y - A_0 - A_1, with what it knows of each mask."""
-        assert self.opened is not None
-        guess = unslice(self.opened, CELLS) % np.uint64(field.PRIME)
-        for bits in self.masks.values():
-            guess = field.add(guess, field.negate(unslice(bits, CELLS)))
-        return field.decode(guess)
-
-
-def run(spy: Spy) -> npt.NDArray[np.int64]:
-    """Draw the noise jointly, one party spying; returns the true noise."""
-
-    async def party(engine: Engine) -> Words:
-        lane = engine.lane()
-        if engine.index == spy.party:
-            stream = lane.stream
-
-            def listen(subset: Subset, purpose: Any, *, dealer: int, count: int) -> Words:
-                words = stream(subset, purpose, dealer=dealer, count=count)
-                if purpose == "mask":
-                    known = words.reshape(field.BITS, WORDS)
-                    spy.masks[dealer] = spy.masks.get(dealer, np.uint64(0)) ^ known
-                return words
-
-            lane.stream = listen  # type: ignore[method-assign]
-        return await noise_shares(lane, LAW, CELLS, random=engine.local_random.words)
-
-    async def session() -> list[Words]:
-        engines = [
-            Engine(channel, parties=3, threshold=1, session=bytes(32), program="p")
-            for channel in connect(3)
-        ]
-        await asyncio.gather(*[engine.agree_keys() for engine in engines])
-        async with asyncio.TaskGroup() as group:
-            tasks = [engine.branch(party(engine), group=group) for engine in engines]
-        return [task.result() for task in tasks]
-
-    original = Boolean.open
-
-    async def watched(self: Boolean, bits: Bits) -> Words:
-        value = await original(self, bits)
-        if self._me == spy.party:
-            spy.opened = value
-        return value
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Boolean, "open", watched)
-        shares = asyncio.run(asyncio.wait_for(session(), 30))
-    return field.decode(field.open_shares(dict(enumerate(shares)), threshold=1))
-
-
-def test_with_masks_known_to_pairs_party_one_computes_all_the_noise(
+def test_with_a_mask_known_to_a_pair_party_one_computes_all_the_noise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Boolean, "known_to", mask_known_to_a_pair)
-    spy = Spy(1)
+    monkeypatch.setattr(Boolean, "known_to", mask_of_a_set)
 
-    true_noise = run(spy)
+    drawn = draw_noise(3)
 
-    assert abs(true_noise.var() - float(LAW.variance)) < 100  # nothing looks wrong ...
-    assert np.array_equal(spy.noise(), true_noise)  # ... and nothing is secret
-
-
-@pytest.mark.parametrize("party", [0, 1, 2])
-def test_with_masks_known_to_one_party_nobody_computes_any(party: int) -> None:
-    spy = Spy(party)
-
-    true_noise = run(spy)
-
-    assert true_noise.any()
-    assert not np.isin(spy.noise(), range(-LAW.support, LAW.support + 1)).any()
-    assert not np.array_equal(spy.noise(), true_noise)
+    assert 0.5 < drawn.noise.var() / float(LAW.variance) < 2  # nothing looks wrong ...
+    assert array_equal(drawn.guess((1,)), drawn.noise)  # ... and nothing is secret
+    assert drawn.nowhere_near((0,))
+    assert drawn.nowhere_near((2,))
 
 
-@pytest.mark.parametrize("party", [0, 1])
-def test_an_owner_that_takes_its_own_mask_off_is_left_with_uniform_words(party: int) -> None:
-    """What remains is X + A_other: its top bits are as even as coins."""
-    spy = Spy(party)
-    run(spy)
-    spy.masks = {party: spy.masks[party]}
+@pytest.mark.parametrize(("m", "t"), [(5, 2), (7, 3)])
+def test_in_larger_committees_party_t_alone_computes_it(
+    monkeypatch: pytest.MonkeyPatch, m: int, t: int
+) -> None:
+    """It is in the set of every mask: {0 .. m-t-1}, {1 .. m-t}, and so on."""
+    monkeypatch.setattr(Boolean, "known_to", mask_of_a_set)
 
-    left = spy.noise() % field.PRIME
+    drawn = draw_noise(m)
+
+    assert array_equal(drawn.guess((t,)), drawn.noise)
+
+
+@pytest.mark.parametrize(("m", "t"), COMMITTEES)
+def test_with_masks_known_to_one_party_no_coalition_computes_any(m: int, t: int) -> None:
+    drawn = draw_noise(m)
+
+    assert drawn.noise.any()
+    assert [*drawn.opened] == [t]
+    for coalition in itertools.combinations(range(m), t):
+        assert drawn.nowhere_near(coalition)
+
+
+@pytest.mark.parametrize(("m", "t"), COMMITTEES)
+def test_one_party_more_than_t_computes_it(m: int, t: int) -> None:
+    """The bound is sharp: all owners and the reader together have all numbers."""
+    drawn = draw_noise(m)
+
+    assert array_equal(drawn.guess(tuple(range(t + 1))), drawn.noise)
+
+
+def test_a_reader_with_one_owner_of_two_is_left_with_uniform_words() -> None:
+    """Five parties, party 2 has y and party 0 its mask. What remains is X + A_1."""
+    left = draw_noise(5).left_over((0, 2), without=(1,))
 
     for place in range(50, 61):
         ones = int((left >> place & 1).sum())
-        assert abs(ones - CELLS / 2) < 6 * (CELLS / 4) ** 0.5
+        assert abs(ones - CELLS / 2) < 6 * (CELLS / 4) ** 0.5  # false alarm 2e-9 a place

@@ -48,8 +48,11 @@ SWAPS: dict[str, Callable[[Descriptor], Descriptor]] = {
     "another layout": lambda d: replace(d, layout=bytes(32)),
     "more cells": lambda d: replace(d, cells=d.cells + 1),
     "another law of the noise": lambda d: replace(d, law=bytes(32)),
-    "a smaller charge": lambda d: replace(d, epsilon=d.epsilon / 2),
-    "a larger charge": lambda d: replace(d, epsilon=d.epsilon + Fraction(1)),
+    "a smaller epsilon": lambda d: replace(d, epsilon=Fraction(1, 2)),
+    "a larger epsilon": lambda d: replace(d, epsilon=Fraction(2)),
+    "a charge in rho alone": lambda d: replace(d, epsilon=None),
+    "a smaller rho": lambda d: replace(d, rho=d.rho / 2),
+    "a smaller delta": lambda d: replace(d, delta=d.delta / 2),
     "more overlap": lambda d: replace(d, overlap=d.overlap + 1),
     "another program": lambda d: replace(d, program="plain-sum/1"),
     "another sealing key": lambda d: replace(d, sealing_key=b"\7" * 32),
@@ -83,6 +86,27 @@ def test_a_swapped_descriptor_is_refused_and_costs_nothing(network: Registries, 
     assert answer.HasField("failure")
     assert network["de-a"].charges == []
     assert network["de-a"].workers == []
+
+
+GAUSSIAN_SWAPS: dict[str, Callable[[Descriptor], Descriptor]] = {
+    "a smaller rho": lambda d: replace(d, rho=d.rho / 2),
+    "a smaller delta": lambda d: replace(d, delta=d.delta / 2),
+    "a charge in epsilon": lambda d: replace(d, epsilon=Fraction(1, 1000)),
+}
+
+
+@pytest.mark.parametrize("swap", GAUSSIAN_SWAPS, ids=lambda name: name.replace(" ", "-"))
+def test_a_gaussian_study_is_not_charged_less_than_its_noise_costs(
+    network: Registries, swap: str
+) -> None:
+    study = counts(privacy='mechanism = "gaussian"\nepsilon = 1\ndelta = 1e-9')
+    descriptor, proposal = network.proposal(study)
+    proposal.descriptor = GAUSSIAN_SWAPS[swap](descriptor).canonical()
+
+    (answer,) = network["de-a"].hears(proposal=proposal)
+
+    assert "than the study implies" in answer.failure.text
+    assert network["de-a"].charges == []
 
 
 @pytest.mark.parametrize("committee", [5, 7])

@@ -187,9 +187,9 @@ def test_a_study_that_no_network_can_answer_starts_no_process(
             "column 3: wanted a name [input.study]",
         ),
         (
-            BudgetExceeded("all studies", asked=1, left=0),  # type: ignore[arg-type]
+            BudgetExceeded("all studies", measure="rho", asked=1, left=0),  # type: ignore[arg-type]
             (
-                "privacy budget exceeded: epsilon 1 asked, 0 left under the cap for all studies "
+                "privacy budget exceeded: rho 1 asked, 0 left under the cap for all studies "
                 "[privacy.budget_exceeded]"
             ),
         ),

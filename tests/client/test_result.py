@@ -1,5 +1,6 @@
 """What a researcher believes: an answer that is all of one piece, signed by who should have."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.client.result import OpenedResult, open_parts
 from upcare_mpc.errors import OpeningError, ProtocolError, UpcareError
-from upcare_mpc.link.statements import spent_statement
+from upcare_mpc.link.statements import spent_in, spent_statement
 from upcare_mpc.mpc import field
 from upcare_mpc.mpc.opening import output_statement, seal_share
 
@@ -22,9 +23,9 @@ AGREEMENT = b"\5" * 32
 class Answer:
     """A true answer in parts, as the platform hands it out."""
 
-    def __init__(self, network: Registries) -> None:
+    def __init__(self, network: Registries, privacy: str = "epsilon = 1") -> None:
         self.network = network
-        self.study = counts()
+        self.study = counts(privacy=privacy)
         self.descriptor, proposal = network.proposal(self.study)
         generator = np.random.default_rng(1)
 
@@ -60,11 +61,10 @@ class Answer:
             signature=self.network.identity(NAMES[index]).sign(statement),
         )
 
-    def spent(self, name: str, epsilon: str = "1") -> study_pb2.Spent:
-        """One registry's signed charge."""
-        spent = study_pb2.Spent(
-            session_digest=self.descriptor.digest, registry=name, epsilon=epsilon, delta="0"
-        )
+    def spent(self, name: str, **changed: str) -> study_pb2.Spent:
+        """One registry's signed charge; what is changed is changed before signing."""
+        spent = spent_in(self.descriptor, name)
+        spent.MergeFrom(study_pb2.Spent(**changed))
         spent.signature = self.network.identity(name).sign(spent_statement(spent))
         return spent
 
@@ -98,9 +98,32 @@ def test_a_true_answer_opens(answer: Answer) -> None:
 
     assert opened.noisy.tolist() == NOISY.tolist()
     assert (opened.opened.shares, opened.opened.checked) == (3, True)
+    loss = opened.question.guarantee.loss
+    assert loss.epsilon == 1
     assert {registry.name: registry.spent for registry in opened.registries} == dict.fromkeys(
-        NAMES, 1
+        NAMES, loss
     )
+
+
+def test_the_label_of_a_gaussian_answer_says_what_composes(answer: Answer) -> None:
+    privacy = 'mechanism = "gaussian"\nepsilon = 1\ndelta = 1e-9'
+    gaussian = Answer(answer.network, privacy)
+
+    opened = gaussian.open()
+
+    label, loss = opened.label(), opened.question.guarantee.loss
+    assert label["mechanism"] == "discrete Gaussian"
+    assert label["rho_exact"] == str(loss.rho)
+    assert label["rho_delta_exact"] == str(loss.delta)
+    assert 0 < label["rho_delta"] < label["delta"] <= 1e-9
+    assert {registry.spent for registry in opened.registries} == {loss}
+    json.dumps(label)
+
+
+def test_the_label_of_a_laplace_answer_has_no_rho(answer: Answer) -> None:
+    label = answer.open().label()
+
+    assert {label["rho"], label["rho_exact"], label["rho_delta"]} == {None}
 
 
 def test_two_shares_open_and_the_label_says_that_they_are_unchecked(answer: Answer) -> None:
@@ -113,7 +136,8 @@ def test_two_shares_open_and_the_label_says_that_they_are_unchecked(answer: Answ
 def test_a_charge_that_is_not_stated_is_shown_as_unknown(answer: Answer) -> None:
     opened = answer.open(answer.changed(lambda parts: parts.pop()))
 
-    assert [registry.spent for registry in opened.registries] == [1, 1, 1, None]
+    loss = opened.question.guarantee.loss
+    assert [registry.spent for registry in opened.registries] == [loss, loss, loss, None]
 
 
 def _flip(parts: Parts) -> None:
@@ -164,11 +188,16 @@ def test_registries_that_agreed_on_different_inputs_are_rejected(answer: Answer)
         answer.open(answer.changed(lambda parts: parts[FIRST_OUTPUT].output.CopyFrom(other)))
 
 
-def test_a_signed_charge_that_is_no_number_is_rejected_in_words(answer: Answer) -> None:
-    nonsense = answer.spent("fr-a", epsilon="1/0")
+@pytest.mark.parametrize(
+    "other", [{"epsilon": "1/0"}, {"epsilon": "1/2"}, {"rho": "1/8"}, {"delta": "0"}], ids=str
+)
+def test_a_charge_that_is_not_the_sessions_is_rejected_though_it_is_signed(
+    answer: Answer, other: dict[str, str]
+) -> None:
+    wrong = answer.spent("fr-a", **other)
 
-    with pytest.raises(ProtocolError, match="wanted an exact fraction"):
-        answer.open(answer.changed(lambda parts: parts[-1].spent.CopyFrom(nonsense)))
+    with pytest.raises(ProtocolError, match="fr-a states another charge than the session's"):
+        answer.open(answer.changed(lambda parts: parts[-1].spent.CopyFrom(wrong)))
 
 
 def test_the_answer_to_another_question_is_rejected(answer: Answer) -> None:

@@ -1,18 +1,17 @@
 """Charts render offline; what they show is looked at by people, that they show it is tested."""
 
 import json
-from fractions import Fraction
 
 import pytest
 import vl_convert
-from gbsg2 import cases, study, survival
+from gbsg2 import cases, laplace, study, survival
 
 from upcare_mpc import kinds
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.kind import NoiseLaw
 from upcare_mpc.study.rows import tabulate
 
-LAW = NoiseLaw(scale=Fraction(1))
+LAW = NoiseLaw.of(laplace(1))
 
 
 @pytest.mark.parametrize("grid", [(365, 7), (30, 95)])

@@ -5,16 +5,18 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 import pytest
-from gbsg2 import EXACT, cases, survival
+from gbsg2 import EXACT, cases, gaussian, laplace, survival
 from scipy.special import chdtri
 
 from upcare_mpc.kinds.kind import NoiseLaw
 from upcare_mpc.kinds.lifetable import LifeTable
 from upcare_mpc.kinds.logrank import LogRank, scores
+from upcare_mpc.kinds.noise_utility import draws
+from upcare_mpc.privacy.guarantee import Guarantee
 from upcare_mpc.study.rows import tabulate
 
 
-def rejections(scale: Fraction, sizes: tuple[int, ...], repeats: int) -> tuple[float, float]:
+def rejections(release: Guarantee, sizes: tuple[int, ...], repeats: int) -> tuple[float, float]:
     """Share of true nulls rejected at 5 %, by the plain and by the noise-aware test.
 
     All arms are drawn from the survival of the 686 women together.
@@ -23,9 +25,7 @@ def rejections(scale: Fraction, sizes: tuple[int, ...], repeats: int) -> tuple[f
     pooled = tabulate(kind.measures(), kind.layout(), cases()).reshape(2, 15).sum(axis=0)
     generator = np.random.default_rng(30)
     tables = np.stack([generator.multinomial(n, pooled / 686, repeats) for n in sizes], axis=1)
-    success = -np.expm1(-1 / float(scale))
-    noise = generator.geometric(success, tables.shape) - generator.geometric(success, tables.shape)
-    noisy, law = tables + noise, NoiseLaw(scale=scale)
+    noisy, law = tables + draws(release, tables.shape, generator), NoiseLaw.of(release)
 
     life = LifeTable.of(noisy, law, actuarial=True)
     score, sampling, added = scores(noisy, life, law, actuarial=True)
@@ -42,7 +42,11 @@ def _rejected(
 
 
 @pytest.mark.parametrize("sizes", [(246, 440), (343, 343), (229, 229, 228)])
-@pytest.mark.parametrize("scale", [Fraction(1, 50), Fraction(1), Fraction(10, 3)])
+@pytest.mark.parametrize(
+    "release",
+    [laplace(Fraction(1, 50)), laplace(1), laplace(Fraction(10, 3)), gaussian(4), gaussian(1)],
+    ids=lambda r: f"{r.mechanism} {float(r.scale):.3g}",
+)
 @pytest.mark.parametrize(
     ("repeats", "band"),
     [
@@ -52,18 +56,18 @@ def _rejected(
 )
 def test_the_noise_aware_test_holds_its_level(
     sizes: tuple[int, ...],
-    scale: Fraction,
+    release: Guarantee,
     repeats: int,
     band: tuple[float, float],
 ) -> None:
-    _, aware = rejections(scale, sizes, repeats)
+    _, aware = rejections(release, sizes, repeats)
 
     assert band[0] <= aware <= band[1]
 
 
 def test_the_plain_test_rejects_a_true_null_too_often() -> None:
     """Why p_noise_aware exists: at epsilon 0.3 every fifth true null is rejected."""
-    plain, aware = rejections(Fraction(10, 3), (246, 440), 5000)
+    plain, aware = rejections(laplace(Fraction(10, 3)), (246, 440), 5000)
 
     assert plain > 0.15
     assert aware < 0.065
@@ -81,7 +85,7 @@ def test_without_noise_both_p_values_agree() -> None:
 
 
 def test_the_order_of_the_arms_does_not_change_the_test() -> None:
-    law = NoiseLaw(scale=Fraction(2))
+    law = NoiseLaw.of(laplace(2))
     table = np.random.default_rng(1).integers(-3, 60, (3, 15))
     orders = ([0, 1, 2], [2, 0, 1])
 

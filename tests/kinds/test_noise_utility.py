@@ -3,11 +3,11 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 import pytest
-from gbsg2 import cases, survival, women
+from gbsg2 import cases, gaussian, laplace, survival, women
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.kinds.kind import NoiseLaw
 from upcare_mpc.kinds.noise_utility import NoiseUtility, compare
+from upcare_mpc.privacy.guarantee import Guarantee
 from upcare_mpc.study.rows import tabulate
 
 
@@ -23,18 +23,19 @@ def registries() -> npt.NDArray[np.int64]:
     )
 
 
-def measured(scale: Fraction) -> NoiseUtility:
+def measured(release: Guarantee) -> NoiseUtility:
     return compare(
         survival(365, 7),
         registries(),
-        NoiseLaw(scale=scale),
+        release,
         repeats=200,
         generator=np.random.default_rng(5),
     )
 
 
-def test_one_joint_noise_beats_five_local_ones_and_one_registry_alone() -> None:
-    found = measured(Fraction(1))
+@pytest.mark.parametrize("release", [laplace(1), gaussian(4)], ids=lambda r: r.mechanism)
+def test_one_joint_noise_beats_five_local_ones_and_one_registry_alone(release: Guarantee) -> None:
+    found = measured(release)
 
     assert found.joint.curve < 0.65 * found.local.curve
     assert found.joint.five_years < 0.65 * found.local.five_years
@@ -42,7 +43,7 @@ def test_one_joint_noise_beats_five_local_ones_and_one_registry_alone() -> None:
 
 
 def test_without_noise_only_the_registry_alone_is_wrong() -> None:
-    found = measured(Fraction(1, 50))
+    found = measured(laplace(Fraction(1, 50)))
 
     assert found.joint.curve == pytest.approx(0, abs=1e-12)
     assert found.local.curve == pytest.approx(0, abs=1e-12)
@@ -50,7 +51,7 @@ def test_without_noise_only_the_registry_alone_is_wrong() -> None:
 
 
 def test_the_same_generator_gives_the_same_answer() -> None:
-    assert measured(Fraction(2)) == measured(Fraction(2))
+    assert measured(laplace(2)) == measured(laplace(2))
 
 
 def test_vectors_of_another_study_are_refused() -> None:
@@ -58,7 +59,7 @@ def test_vectors_of_another_study_are_refused() -> None:
         compare(
             survival(365, 6),
             registries(),
-            NoiseLaw(scale=Fraction(1)),
+            laplace(1),
             repeats=1,
             generator=np.random.default_rng(5),
         )

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from upcare_mpc._proto.upcare.link.v1 import link_pb2, link_pb2_grpc
+from upcare_mpc._proto.upcare.link.v1 import link_pb2
 from upcare_mpc.link import grpc_channel
 from upcare_mpc.link.certificates import Authority, Identity, Network, Role, new_authority
 from upcare_mpc.link.grpc_channel import GrpcChannel, SessionHello
@@ -98,7 +98,21 @@ class Lab:
         ]
         channel = grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=options)
         await stack.enter_async_context(channel)
-        return link_pb2_grpc.LinkStub(channel).Exchange()
+        return channel.stream_stream(
+            "/upcare.link.v1.Link/Exchange",
+            request_serializer=_as_bytes,
+            response_deserializer=link_pb2.ExchangeResponse.FromString,
+        )()
+
+
+def _as_bytes(message: Any) -> bytes:
+    """A message as it is on the wire; bytes are sent as they are."""
+    return message if isinstance(message, bytes) else message.SerializeToString()
+
+
+def _four_byte_varint(value: int) -> bytes:
+    low = [value >> shift & 0x7F | 0x80 for shift in (0, 7, 14)]
+    return bytes([*low, value >> 21])
 
 
 @pytest.fixture(scope="session")
@@ -117,10 +131,14 @@ def hello() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def frame() -> Callable[..., Any]:
-    def make(label: int, piece: bytes, total: int | None = None) -> Any:
-        size = len(piece) if total is None else total
-        return link_pb2.ExchangeRequest(frame=link_pb2.Frame(label=label, total=size, piece=piece))
+def frame() -> Callable[..., bytes]:
+    """A later message in the one form that is accepted; label, total and piece may be any."""
+
+    def make(label: int, piece: bytes, total: int | None = None) -> bytes:
+        inner = b"\x09" + label.to_bytes(8, "little", signed=True)
+        inner += b"\x10" + _four_byte_varint(len(piece) if total is None else total)
+        inner += b"\x1a" + _four_byte_varint(len(piece)) + piece
+        return b"\x12" + _four_byte_varint(len(inner)) + inner
 
     return make
 

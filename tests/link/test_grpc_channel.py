@@ -405,7 +405,7 @@ def bad_streams() -> dict[str, tuple[str, list[tuple[Any, ...]]]]:
     mib = bytes(PIECE_BYTES)
     return {
         "a total above the limit": ("announced a frame", [(1, b"x", MAX_FRAME_BYTES + 1)]),
-        "the largest total there is": ("announced a frame", [(1, b"x", (1 << 32) - 1)]),
+        "the largest total there is": ("announced a frame", [(1, b"x", (1 << 28) - 1)]),
         "more than announced": ("wrong length", [(1, b"xyz", 2)]),
         "less than announced": ("wrong length", [(1, b"x", 2)]),
         "an empty piece of more": ("wrong length", [(1, b"", 5)]),
@@ -442,12 +442,24 @@ def test_a_frame_outside_the_rules_ends_the_link_in_words(
     assert play(story) < 5
 
 
-@pytest.mark.parametrize("what", ["second hello", "neither"])
-def test_anything_but_frames_after_hello_is_refused(lab: Any, hello: Any, what: str) -> None:
+@pytest.mark.parametrize(
+    "what", ["second hello", "neither", "short varints", "a byte more", "a byte less"]
+)
+def test_anything_but_frames_after_hello_is_refused(
+    lab: Any, hello: Any, frame: Any, what: str
+) -> None:
+    later = {
+        "second hello": hello(),
+        "neither": link_pb2.ExchangeRequest(),
+        "short varints": link_pb2.ExchangeRequest(frame=link_pb2.Frame(label=99, total=1)),
+        "a byte more": frame(99, b"x") + b"x",
+        "a byte less": frame(99, b"x")[:-1],
+    }
+
     async def story(stack: AsyncExitStack) -> None:
         listener, call = await linked_raw(lab, stack, hello)
         pending = listener.receive(1, 99)
-        await call.write(hello() if what == "second hello" else link_pb2.ExchangeRequest())
+        await call.write(later[what])
         assert "something else than a frame" in str(await error_of(pending))
 
     play(story)

@@ -207,10 +207,11 @@ def every_use() -> dict[str, st.SearchStrategy[bytes]]:
         "approval": st.builds(statements.approval_statement, DIGEST, SHORT, SHORT),
         "no output": st.builds(statements.no_output_statement, DIGEST, SHORT),
         "spent": st.builds(
-            lambda a, b, c, d: statements.spent_statement(
-                study_pb2.Spent(session_digest=a, registry=b, epsilon=c, delta=d)
+            lambda a, b, c, d, e: statements.spent_statement(
+                study_pb2.Spent(session_digest=a, registry=b, epsilon=c, rho=d, delta=e)
             ),
             DIGEST,
+            SHORT,
             SHORT,
             SHORT,
             SHORT,

@@ -92,7 +92,7 @@ def test_one_gaussian_study_ends_the_plain_sum() -> None:
     spent = CAP.check(Spent(), Loss.concentrated(Fraction(1, 1000), TINY))
 
     assert CAP.check(Spent(), large).epsilon == 2
-    with pytest.raises(PrivacyError, match=r"rho 2 asked, 0\.1"):
+    with pytest.raises(BudgetExceeded, match=r"epsilon 2 asked, 0\.5"):
         CAP.check(spent, large)
 
 
@@ -100,7 +100,7 @@ def test_a_cap_without_delta_admits_laplace_studies_without_delta_alone() -> Non
     cap = Cap.of_epsilon(Fraction(1), Fraction(0))
 
     assert cap.check(Spent(), Loss.pure(Fraction(1), Fraction(0))).epsilon == 1
-    with pytest.raises(PrivacyError, match="rho"):
+    with pytest.raises(BudgetExceeded, match="rho"):
         cap.check(Spent(), Loss.concentrated(Fraction(1, 10**9), Fraction(0)))
 
 
@@ -110,7 +110,7 @@ def test_the_deltas_of_the_samplers_are_capped_by_half() -> None:
     admitted, _ = run(cap, [Loss.pure(Fraction(1), TINY)] * 5)
 
     assert len(admitted) == 3
-    with pytest.raises(PrivacyError, match=r"delta 9\.09e-13 asked, 0 left"):
+    with pytest.raises(BudgetExceeded, match=r"delta 9\.09495e-13 asked, 0 left"):
         cap.check(Spent.on(admitted), Loss.pure(Fraction(1), TINY))
 
 
@@ -121,6 +121,51 @@ def test_a_laplace_study_too_many_says_what_is_left() -> None:
         CAP.check(spent, Loss.pure(Fraction(1), TINY))
 
 
+STEP = Fraction(1, 10**9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([CAP, Cap.of_rho(Fraction(1, 5), Fraction(1, 10**6))]),
+    st.lists(LOSSES, max_size=30),
+)
+def test_what_is_left_is_the_most_that_is_admitted(cap: Cap, asked: list[Loss]) -> None:
+    _, spent = run(cap, asked)
+    epsilon, rho = cap.epsilon_left(spent), cap.rho_left(spent)
+    for loss in (Loss.pure(epsilon + STEP, TINY), Loss.concentrated(rho + STEP, TINY)):
+        with pytest.raises(BudgetExceeded):
+            cap.check(spent, loss)
+
+    if epsilon > 0:
+        assert cap.check(spent, Loss.pure(epsilon, TINY))
+    if rho > 0:
+        assert cap.check(spent, Loss.concentrated(rho, TINY))
+
+
+def test_under_a_cap_that_was_lowered_nothing_is_left() -> None:
+    spent = Spent.on([Loss.pure(Fraction(2), TINY)])
+    lowered = Cap.of_epsilon(Fraction(1), TINY)
+
+    left = (lowered.epsilon_left(spent), lowered.rho_left(spent), lowered.delta_left(spent))
+
+    assert left == (0, 0, 0)
+
+
+def test_a_refusal_names_its_cap_and_what_is_asked_and_left_in_the_measure_asked() -> None:
+    cap = Cap.of_rho(Fraction(1, 50), Fraction(1, 10**6))
+
+    for asked, words in (
+        (Loss.concentrated(Fraction(3, 100), TINY), "rho 0.03 asked, 0.02 left"),
+        (Loss.pure(Fraction(1), TINY), "epsilon 1 asked, 0.2 left"),
+        (Loss.pure(Fraction(1, 10), Fraction(1, 1000)), "delta 0.001 asked, 1e-06 left"),
+    ):
+        with pytest.raises(BudgetExceeded) as refused:
+            cap.check(Spent(), asked, account="purpose DUO:0000007")
+        assert str(refused.value) == (
+            f"privacy budget exceeded: {words} under the cap for purpose DUO:0000007"
+        )
+
+
 def test_a_cap_on_rho_counts_laplace_as_half_epsilon_squared() -> None:
     cap = Cap.of_rho(Fraction(1), Fraction(1, 10**6))
 
@@ -128,7 +173,7 @@ def test_a_cap_on_rho_counts_laplace_as_half_epsilon_squared() -> None:
 
     assert spent.rho == Fraction(1, 2)
     assert cap.check(spent, Loss.concentrated(Fraction(1, 2), TINY)).rho == 1
-    with pytest.raises(PrivacyError, match=r"rho 0\.51 asked, 0\.5 left"):
+    with pytest.raises(BudgetExceeded, match=r"rho 0\.51 asked, 0\.5 left"):
         cap.check(spent, Loss.concentrated(Fraction(51, 100), TINY))
 
 

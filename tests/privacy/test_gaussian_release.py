@@ -35,7 +35,9 @@ def test_rho_is_opendps_map(epsilon: Fraction, overlap: int, patient: Sensitivit
     assert float(guarantee.rho) == pytest.approx(opendp_rho(guarantee.scale, squared), rel=1e-12)
 
 
-@pytest.mark.parametrize("epsilon", [Fraction(1, 10), Fraction(1), Fraction(10)])
+@pytest.mark.parametrize(
+    "epsilon", [Fraction(1, 10**5), Fraction(1, 10), Fraction(1), Fraction(10)]
+)
 def test_the_guarantee_is_within_what_was_asked_and_not_much_better(epsilon: Fraction) -> None:
     law, guarantee = gaussian_release(epsilon, MILLIONTH, ONE, 1)
 
@@ -77,6 +79,13 @@ def test_an_epsilon_of_nothing_is_refused(epsilon: Fraction) -> None:
         gaussian_release(epsilon, MILLIONTH, ONE, 1)
 
 
-def test_an_epsilon_that_needs_more_noise_than_the_tables_hold_is_refused() -> None:
-    with pytest.raises(PrivacyError, match="does not fit in tables"):
-        gaussian_release(Fraction(1, 1000), MILLIONTH, ONE, 1)
+def test_an_epsilon_that_needs_more_noise_than_there_is_is_refused() -> None:
+    with pytest.raises(StudyError, match=r"privacy\.epsilon: wanted a larger .* 1000000"):
+        gaussian_release(Fraction(1, 10**6), MILLIONTH, Sensitivity(1, 5, 5), 1)
+
+
+def test_a_patient_in_more_cells_than_any_coin_allows_is_refused() -> None:
+    crowd = Sensitivity(10**6, 10**6, 1)
+
+    with pytest.raises(PrivacyError, match="where one patient moves 1000000 cells"):
+        gaussian_release(Fraction(100), MILLIONTH, crowd, 1)

@@ -1,7 +1,6 @@
 """The ledger: never over a cap, never spent twice, and always the fold of its journal."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 
@@ -12,11 +11,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from upcare_mpc.errors import BudgetExceeded, PrivacyError
 from upcare_mpc.journal import GENESIS, Entry, Event, append
+from upcare_mpc.privacy.accountant import Cap, Loss, Spent
+from upcare_mpc.privacy.concentrated import delta_at
 from upcare_mpc.privacy.ledger import Caps, Charge, Key, Ledger, State
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RESEARCH, CARE = "DUO:0000007", "DUO:0000043"
-CAPS = Caps(epsilon=Fraction(5), delta=Fraction(1, 100), purposes={RESEARCH: Fraction(3)})
+DELTA = Fraction(1, 10**6)
+TINY = Fraction(1, 10**9)
+CAPS = Caps(
+    everything=Cap.of_epsilon(Fraction(5), DELTA),
+    purposes={RESEARCH: Cap.of_epsilon(Fraction(3), DELTA)},
+)
 
 
 def key(study: int, session: int = 0) -> Key:
@@ -24,7 +30,12 @@ def key(study: int, session: int = 0) -> Key:
 
 
 def charge(epsilon: Fraction | int = 1, purpose: str = RESEARCH, delta: int = 0) -> Charge:
-    return Charge(epsilon=Fraction(epsilon), delta=Fraction(delta, 1000), purpose=purpose)
+    """A Laplace study; ``delta`` is in units of 1e-9, of which 500 fit under the caps."""
+    return Charge(loss=Loss.pure(Fraction(epsilon), delta * TINY), purpose=purpose)
+
+
+def gaussian(rho: Fraction, purpose: str = RESEARCH) -> Charge:
+    return Charge(loss=Loss.concentrated(rho, TINY), purpose=purpose)
 
 
 class Journal:
@@ -58,7 +69,7 @@ def test_a_reservation_already_counts() -> None:
 
     balance = journal.ledger.balance()
 
-    assert (balance.reserved, balance.spent, balance.left) == (2, 0, 3)
+    assert (balance.reserved.epsilon, balance.spent.epsilon, balance.epsilon_left) == (2, 0, 3)
 
 
 def test_spending_moves_the_charge_and_settling_keeps_it() -> None:
@@ -66,8 +77,8 @@ def test_spending_moves_the_charge_and_settling_keeps_it() -> None:
 
     balance = journal.ledger.balance()
 
-    assert (balance.reserved, balance.spent, balance.left) == (0, 2, 3)
-    assert balance.delta_left == Fraction(7, 1000)
+    assert (balance.reserved.epsilon, balance.spent.epsilon, balance.epsilon_left) == (0, 2, 3)
+    assert balance.delta_left == 497 * TINY
     assert journal.ledger.accounts[key(1)].state is State.SETTLED
 
 
@@ -99,13 +110,13 @@ def test_a_charge_that_fits_exactly_is_taken() -> None:
 
     journal.take("reserve", at=key(2), cost=charge(2, CARE))
 
-    assert journal.ledger.balance().left == 0
+    assert journal.ledger.balance().epsilon_left == 0
 
 
 def test_the_cap_on_delta_binds() -> None:
-    journal = Journal().take("reserve", cost=charge(delta=9))
+    journal = Journal().take("reserve", cost=charge(delta=499))
 
-    with pytest.raises(PrivacyError, match=r"delta 0\.002 asked, 0\.001 left"):
+    with pytest.raises(BudgetExceeded, match=r"delta 2e-09 asked, 1e-09 left under"):
         journal.ledger.reserve(key(2), charge(delta=2))
 
 
@@ -125,7 +136,7 @@ def test_deciding_changes_nothing_until_it_is_written() -> None:
 
     ledger.reserve(key(1), charge())
 
-    assert ledger.balance().left == 5
+    assert ledger.balance().epsilon_left == 5
 
 
 @pytest.mark.parametrize(
@@ -155,7 +166,7 @@ def test_another_attempt_at_the_same_study_is_another_charge() -> None:
 
     journal.take("reserve", "spend", at=key(1, 1))
 
-    assert journal.ledger.balance().spent == 2
+    assert journal.ledger.balance().spent.epsilon == 2
 
 
 @pytest.mark.parametrize("step", ["spend", "release"])
@@ -203,29 +214,94 @@ def test_entries_of_other_kinds_are_passed_over() -> None:
     journal = Journal()
     journal.write(Event(kind="approval.granted", body={"study": "00"}))
 
-    assert journal.take("reserve").ledger.balance().reserved == 1
+    assert journal.take("reserve").ledger.balance().reserved.epsilon == 1
 
 
-def test_a_cap_that_was_lowered_shows_what_is_missing_and_refuses() -> None:
+def test_under_a_cap_that_was_lowered_nothing_is_left() -> None:
     journal = Journal().take("reserve", cost=charge(3))
-    journal.caps = replace(CAPS, epsilon=Fraction(2))
+    journal.caps = Caps(everything=Cap.of_epsilon(Fraction(2), DELTA))
 
-    assert journal.ledger.balance().left == -1
+    assert journal.ledger.balance().epsilon_left == 0
     with pytest.raises(BudgetExceeded):
         journal.ledger.check(charge(Fraction(1, 1000), CARE))
 
 
-@pytest.mark.parametrize(("epsilon", "delta"), [(0, 0), (-1, 0), (1, -1), (1, 1000)])
-def test_a_charge_out_of_range_is_refused(epsilon: int, delta: int) -> None:
-    with pytest.raises(PrivacyError, match="a charge has epsilon > 0"):
-        charge(epsilon, delta=delta)
+@given(st.fractions(min_value=Fraction(1, 10**9), max_value=Fraction(1, 10)), st.booleans())
+def test_amounts_survive_the_journal_exactly(amount: Fraction, is_rho: bool) -> None:
+    cost = gaussian(amount) if is_rho else charge(amount, CARE, delta=1)
+
+    journal = Journal().take("reserve", "spend", cost=cost)
+
+    assert journal.ledger.accounts[key(1)].charge == cost
+    assert ("rho" in journal.entries[1].fields()) == is_rho
+    assert ("epsilon" in journal.entries[1].fields()) != is_rho
 
 
-@given(st.fractions(min_value=Fraction(1, 10**9), max_value=5))
-def test_amounts_survive_the_journal_exactly(epsilon: Fraction) -> None:
-    journal = Journal().take("reserve", cost=charge(epsilon, CARE))
+@pytest.mark.parametrize("damage", [{"rho": "1/2"}, {"epsilon": "1", "rho": "1/1000"}], ids=str)
+def test_an_entry_that_states_its_loss_twice_is_refused(damage: dict[str, str]) -> None:
+    journal = Journal()
+    event = journal.ledger.reserve(key(1), charge())
+    journal.write(Event(kind=event.kind, body={**event.body, **damage}))
 
-    assert journal.ledger.accounts[key(1)].charge.epsilon == epsilon
+    with pytest.raises(PrivacyError, match="not a ledger entry of this version"):
+        journal.ledger  # noqa: B018 - the replay is what is tested
+
+
+def test_a_journal_that_claims_a_smaller_rho_when_it_spends_is_refused() -> None:
+    journal = Journal().take("reserve", cost=gaussian(Fraction(1, 10)))
+    body = {**journal.entries[0].fields(), "rho": "1/1000"}
+    journal.write(Event(kind="ledger.spend", body=body))
+
+    with pytest.raises(PrivacyError, match=r"entry 2: .* another charge than the one reserved"):
+        journal.ledger  # noqa: B018 - the replay is what is tested
+
+
+def test_gaussian_studies_are_charged_in_rho_and_have_no_sum_of_epsilons() -> None:
+    journal = Journal().take("reserve", "spend", cost=gaussian(Fraction(1, 10)))
+
+    balance = journal.ledger.balance()
+
+    assert balance.spent == Spent(epsilon=None, rho=Fraction(1, 10), delta=TINY)
+    assert balance.reserved == Spent()
+    assert balance.rho_left == CAPS.everything.rho - Fraction(1, 10)
+    assert balance.epsilon_left**2 / 2 <= balance.rho_left
+
+
+def test_after_a_gaussian_study_laplace_studies_count_in_rho_too() -> None:
+    """Alone, a study of epsilon 1 fits five times under the cap of 5; now not once."""
+    journal = Journal().take("reserve", cost=gaussian(Fraction(1, 1000), CARE))
+    assert Fraction(1, 4) < CAPS.everything.rho < Fraction(1, 2)
+
+    with pytest.raises(BudgetExceeded, match=r"epsilon 1 asked, 0\.\d+ left under the cap for all"):
+        journal.ledger.reserve(key(2), charge(1, CARE))
+    journal.take("reserve", at=key(2), cost=charge(Fraction(1, 2), CARE))
+
+    rho = Fraction(1, 1000) + Fraction(1, 8)
+    assert journal.ledger.balance().together.rho == rho
+
+
+def test_after_a_large_laplace_study_no_gaussian_one_fits() -> None:
+    journal = Journal().take("reserve", cost=charge(1, CARE))
+
+    with pytest.raises(BudgetExceeded, match=r"rho 1e-06 asked, 0 left under the cap for all"):
+        journal.ledger.reserve(key(2), gaussian(Fraction(1, 10**6), CARE))
+
+
+def test_the_cap_of_a_purpose_binds_gaussian_studies_too() -> None:
+    smaller = CAPS.purposes[RESEARCH].rho
+    journal = Journal().take("reserve", cost=gaussian(smaller))
+
+    with pytest.raises(BudgetExceeded, match=r"rho 0\.01 asked, 0 left under the cap for purpose"):
+        journal.ledger.reserve(key(2), gaussian(Fraction(1, 100)))
+    assert journal.ledger.reserve(key(2), gaussian(Fraction(1, 100), CARE))
+
+
+def test_a_refunded_gaussian_study_leaves_the_sum_of_epsilons_whole() -> None:
+    journal = Journal().take("reserve", "release", cost=gaussian(Fraction(1, 10)))
+
+    journal.take("reserve", at=key(2), cost=charge(3))
+
+    assert journal.ledger.balance().together.epsilon == 3
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -234,7 +310,7 @@ class AnyOrder(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.journal = Journal()
-        self.left_the_node: dict[Key, Fraction] = {}
+        self.left_the_node: dict[Key, Loss] = {}
 
     def attempt(self, decide: Callable[[], Event]) -> bool:
         try:
@@ -246,12 +322,15 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(
         study=st.integers(1, 6),
-        quarters=st.integers(1, 12),
+        amount=st.integers(1, 12),
+        is_rho=st.booleans(),
         purpose=st.sampled_from([RESEARCH, CARE]),
-        delta=st.integers(0, 5),
+        delta=st.integers(0, 250),
     )
-    def reserve(self, study: int, quarters: int, purpose: str, delta: int) -> None:
-        cost = charge(Fraction(quarters, 4), purpose, delta)
+    def reserve(self, study: int, amount: int, is_rho: bool, purpose: str, delta: int) -> None:
+        cost = charge(Fraction(amount, 4), purpose, delta)
+        if is_rho:
+            cost = gaussian(Fraction(amount, 50), purpose)
         self.attempt(lambda: self.journal.ledger.reserve(key(study), cost))
 
     @rule(study=st.integers(1, 6))
@@ -263,7 +342,7 @@ class AnyOrder(RuleBasedStateMachine):
     def settle(self, study: int) -> None:
         if self.attempt(lambda: self.journal.ledger.settle(key(study))):
             account = self.journal.ledger.accounts[key(study)]
-            self.left_the_node[key(study)] = account.charge.epsilon
+            self.left_the_node[key(study)] = account.charge.loss
 
     @rule(study=st.integers(1, 6))
     def release(self, study: int) -> None:
@@ -273,15 +352,27 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def no_cap_is_passed(self) -> None:
         balance = self.journal.ledger.balance()
-        assert balance.left >= 0
-        assert balance.delta_left >= 0
-        assert balance.purposes.get(RESEARCH, Fraction(0)) <= CAPS.purposes[RESEARCH]
+        assert _within(CAPS.everything, balance.together)
+        assert _within(CAPS.purposes[RESEARCH], balance.purposes.get(RESEARCH, Spent()))
 
     @invariant()
     def what_left_is_paid_for(self) -> None:
         balance = self.journal.ledger.balance()
-        assert sum(self.left_the_node.values()) <= balance.spent
-        assert balance.reserved + balance.spent + balance.left == CAPS.epsilon
+        left = Spent.on(self.left_the_node.values())
+        assert left.rho <= balance.spent.rho
+        assert left.delta <= balance.spent.delta
+        assert balance.reserved.rho + balance.spent.rho == balance.together.rho
+        assert _within(CAPS.everything, left)
+
+
+def _within(cap: Cap, spent: Spent) -> bool:
+    """The promise, written down a second time: by one of the two sums."""
+    assert cap.epsilon is not None
+    plain = spent.epsilon is not None and spent.epsilon <= cap.epsilon
+    if plain:
+        return spent.delta <= cap.promised_delta / 2
+    tail = delta_at(spent.rho, cap.epsilon)
+    return spent.delta <= cap.promised_delta / 2 and spent.delta + tail <= cap.promised_delta
 
 
 TestAnyOrder = AnyOrder.TestCase

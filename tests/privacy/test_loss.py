@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from upcare_mpc.privacy.concentrated import delta_at
+from upcare_mpc.privacy.digits import rounded_part
 from upcare_mpc.privacy.gaussian import (
     SampledGaussian,
     gaussian_delta,
-    rounded_gaussian,
     sample_gaussian,
     squared_sensitivity,
 )
@@ -26,6 +26,15 @@ from upcare_mpc.privacy.loss import (
 from upcare_mpc.study.layout import Sensitivity
 
 ONE = Sensitivity(d0=1, d1=1, dinf=1)
+
+
+def law_of(*parts: tuple[int, Fraction, int], precision: int) -> SampledGaussian:
+    """Parts ``(shift, sigma^2, digits)``."""
+    return SampledGaussian(
+        parts=tuple(
+            rounded_part(square, precision, digits, shift=shift) for shift, square, digits in parts
+        )
+    )
 
 
 def hockey_stick(law: SampledGaussian, moves: tuple[int, ...], epsilon: Fraction) -> Fraction:
@@ -54,11 +63,31 @@ def hockey_stick(law: SampledGaussian, moves: tuple[int, ...], epsilon: Fraction
 def test_the_sum_is_the_definition_whatever_the_signs(
     sigma: Fraction, moves: list[int], epsilon: Fraction
 ) -> None:
-    law = rounded_gaussian(sigma**2, 12, 3)
+    law = law_of((0, sigma**2, 3), precision=12)
 
     found = delta_exactly(law, [abs(move) for move in moves], epsilon)
 
     assert abs(found - hockey_stick(law, tuple(moves), epsilon)) < Fraction(1, 10**30)
+
+
+def test_the_sum_is_the_definition_for_a_law_of_two_parts() -> None:
+    law = law_of((0, Fraction(3), 3), (1, Fraction(2), 3), precision=12)
+
+    for moves, epsilon in [((1,), Fraction(1, 2)), ((3,), Fraction(1)), ((1, 2), Fraction(3, 2))]:
+        found = delta_exactly(law, moves, epsilon)
+        assert abs(found - hockey_stick(law, moves, epsilon)) < Fraction(1, 10**30)
+
+
+@pytest.mark.parametrize("epsilon", [Fraction(1, 50), Fraction(1, 20)])
+def test_the_grid_is_above_the_exact_sum_for_a_law_of_two_parts(epsilon: Fraction) -> None:
+    """Beyond what its parts can make of a value, such a law falls off a cliff: huge losses, with
+    next to no mass, that the grid must not make room for."""
+    law = sample_gaussian(Fraction(100**2), ONE)
+    assert len(law.parts) == 2
+
+    exact, grid = (each(law, (1,), epsilon) for each in (delta_exactly, delta_by_grid))
+
+    assert exact <= grid <= exact * Fraction(11, 10) + Fraction(1, 2**45)
 
 
 @pytest.mark.parametrize("spread", [(1,), (3,), (1, 1), (2, 1), (1, 1, 1)])
@@ -104,7 +133,7 @@ def test_for_one_cell_the_exact_delta_is_four_times_below_the_conversion() -> No
 
 def test_every_way_to_move_two_cells_is_covered() -> None:
     patient = Sensitivity(d0=2, d1=3, dinf=2)
-    law = rounded_gaussian(Fraction(1), 40, 4)
+    law = law_of((0, Fraction(1), 4), precision=40)
 
     stated = release_delta_at(law, patient, Fraction(3))
 
@@ -123,3 +152,14 @@ def test_a_release_with_too_many_cells_states_the_conversion() -> None:
     law = sample_gaussian(Fraction(100), patient)
 
     assert release_delta_at(law, patient, Fraction(3)) == converted_delta(law, patient, Fraction(3))
+
+
+@pytest.mark.parametrize("sigma", [2_000, 10**6])
+def test_a_release_with_much_noise_states_the_conversion(sigma: int) -> None:
+    law = sample_gaussian(Fraction(sigma) ** 2, ONE)
+    epsilon = Fraction(5, sigma)
+
+    stated = release_delta_at(law, ONE, epsilon)
+
+    assert stated == converted_delta(law, ONE, epsilon)
+    assert 0 < stated < Fraction(1, 1000)

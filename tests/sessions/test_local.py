@@ -68,8 +68,9 @@ def test_json_is_one_object_of_the_promised_shape(folder: Path) -> None:
     }
     assert answer["result"]["rows"][0].keys() == {"grade", "count", "dp_low", "dp_high"}
     assert [row["count"] for row in answer["result"]["rows"]][3] == 0
+    spent = {"epsilon": 40.0, "rho": 800.0, "delta": answer["label"]["delta"]}
     assert answer["registries"] == [
-        {"name": name, "role": "computing", "spent": 40.0} for name in ("de-a", "de-b", "de-c")
+        {"name": name, "role": "computing", "spent": spent} for name in ("de-a", "de-b", "de-c")
     ]
     assert list(folder.glob("upcare-*")) == []
 

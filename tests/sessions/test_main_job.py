@@ -112,7 +112,7 @@ def test_the_same_question_again_costs_nothing_and_gives_the_same_bytes(
 ) -> None:
     study = counts("asked twice", names=FIVE)
     first = network.ask(study)
-    left = {name: network.ledger(name).balance().left for name in FIVE}
+    left = {name: network.ledger(name).balance().epsilon_left for name in FIVE}
 
     again = network.ask(study)
 
@@ -121,7 +121,7 @@ def test_the_same_question_again_costs_nothing_and_gives_the_same_bytes(
     assert again.result is not None
     assert again.result.noisy.tobytes() == first.result.noisy.tobytes()
     assert again.result.session == first.result.session
-    assert {name: network.ledger(name).balance().left for name in FIVE} == left
+    assert {name: network.ledger(name).balance().epsilon_left for name in FIVE} == left
 
 
 def test_what_each_registry_spent_is_what_the_label_says(network: FragileNetwork) -> None:
@@ -131,21 +131,22 @@ def test_what_each_registry_spent_is_what_the_label_says(network: FragileNetwork
 
     assert story.result is not None
     label = story.result.label()
-    assert {r.name: r.spent for r in story.result.registries} == dict.fromkeys(FIVE, Fraction(1))
+    loss = story.result.question.guarantee.loss
+    assert {r.name: r.spent for r in story.result.registries} == dict.fromkeys(FIVE, loss)
     assert [r.role for r in story.result.registries] == ["computing"] * 3 + ["contributing"] * 2
     for name in FIVE:
         (account,) = (
             a for a in network.ledger(name).accounts.values() if a.key.study == study.digest
         )
-        assert str(account.charge.epsilon) == label["epsilon_exact"]
-        assert str(account.charge.delta) == label["delta_exact"]
+        assert account.charge.loss == loss
+    assert (str(loss.epsilon), str(loss.delta)) == (label["epsilon_exact"], label["delta_exact"])
     network.wait_for_charges(study, **{name.replace("-", "_"): "settled" for name in FIVE})
 
 
 def test_one_study_too_many_is_refused_in_words_and_changes_no_ledger(
     network: FragileNetwork,
 ) -> None:
-    while (left := network.ledger("fr-b").balance().left) >= 50:
+    while (left := network.ledger("fr-b").balance().epsilon_left) >= 50:
         assert network.ask(counts(f"with {left} left", names=FIVE, epsilon="50")).end == "done"
     before = {name: network.ledger(name) for name in FIVE}
 

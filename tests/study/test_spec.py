@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.study.spec import MAX_BYTES, Study, parse
+from upcare_mpc.study.spec import MAX_BYTES, Release, Study, parse
 
 TOML = """
 version = 1
@@ -30,6 +30,10 @@ landmark_days = 0
 "hormone therapy" = "tx_hormone = yes"
 "no hormone therapy" = "tx_hormone = no"
 """
+LAPLACE = 'mechanism = "laplace"'
+GAUSSIAN = 'mechanism = "gaussian"\ndelta = '
+TABLE = "[survival]"
+RULES = "[release]\n{}\n[survival]"
 RESPELLED = {
     "survival": {
         "arms": {
@@ -70,6 +74,9 @@ def test_toml_and_json_with_other_spelling_and_order_are_the_same_study() -> Non
         ("overlap = 1", ""),
         ("age >= 18", "age >= 19"),
         ("epsilon = 1.0", "epsilon = 1.00000000000000000001"),
+        (LAPLACE, f"{GAUSSIAN}1e-9"),
+        (TABLE, RULES.format("minimum_cohort = 5")),
+        (TABLE, RULES.format("suppress_below = 5")),
         ("intervals = 7", "intervals = 8"),
         ('"tx_hormone = no"', '"true"'),
         ('"no hormone therapy"', '"none"'),
@@ -103,6 +110,23 @@ def test_canonical_bytes_come_back_as_the_same_study() -> None:
     assert Study.from_canonical(study().canonical()) == study()
 
 
+def test_a_gaussian_study_with_rules_comes_back_as_the_same_study() -> None:
+    text = TOML.replace(LAPLACE, f"{GAUSSIAN}1e-9")
+    text = text.replace(TABLE, RULES.format("minimum_cohort = 50\nsuppress_below = 5"), 1)
+
+    asked = parse(text, name="study.toml")
+
+    assert (asked.mechanism, asked.delta) == ("gaussian", Fraction(1, 10**9))
+    assert asked.release == Release(minimum_cohort=50, suppress_below=5)
+    assert Study.from_canonical(asked.canonical()) == asked
+    other = parse(text.replace("1e-9", "0.00000001"), name="study.toml")
+    assert other.digest != asked.digest
+
+
+def test_an_empty_table_of_rules_is_no_rule() -> None:
+    assert study(TABLE, RULES.format("")).digest == study().digest
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -110,6 +134,10 @@ def test_canonical_bytes_come_back_as_the_same_study() -> None:
         lambda b: b.replace(b'"1/1"', b'"2/2"'),
         lambda b: b.replace(b'"1/1"', b"1"),
         lambda b: b.replace(b'"1/1"', b'"1/0"'),
+        lambda b: b.replace(b'"delta":null,', b""),
+        lambda b: b.replace(b'"delta":null', b'"delta":"1/1000"'),
+        lambda b: b.replace(b'"release":{"minimum_cohort":null,"suppress_below":null},', b""),
+        lambda b: b.replace(b'"suppress_below":null', b'"suppress_below":0'),
         lambda b: b.replace(b"age >= 18", b"(age >= 18)"),
         lambda b: b.replace(b'"overlap":1', b'"overlap":1,"overlap":1'),
         lambda b: b.replace(b'"overlap":1', b'"overlap":1.0'),
@@ -174,7 +202,36 @@ def test_a_study_may_raise_the_overlap_and_never_lower_it() -> None:
         ("epsilon = 1.0", "epsilon = 1e99999999999999999999", "wanted a decimal of usual size"),
         ("epsilon = 1.0", "epsilon = 1.0000000001e-25", "wanted at most 30 decimals"),
         ("epsilon = 1.0", "epsilon = true", "privacy.epsilon: wanted a number, got true or false"),
-        ('"laplace"', '"zero"', "privacy.mechanism: wanted laplace, got 'zero'"),
+        ('"laplace"', '"zero"', "privacy.mechanism: wanted laplace or gaussian, got 'zero'"),
+        ('"laplace"', '"gaussian"', "missing key 'privacy.delta'; Gaussian noise wants one"),
+        (LAPLACE, f"{LAPLACE}\ndelta = 1e-9", "delta: wanted none with mechanism laplace"),
+        ('mechanism = "laplace"', "delta = 1e-9", "privacy.delta: wanted none with mechanism"),
+        (LAPLACE, f"{GAUSSIAN}0", "privacy.delta: wanted more than 2^-40 and less than 1, got 0"),
+        (LAPLACE, f"{GAUSSIAN}1", "privacy.delta: wanted more than 2^-40 and less than 1, got 1"),
+        (LAPLACE, f"{GAUSSIAN}9e-13", "privacy.delta: wanted more than 2^-40"),
+        (LAPLACE, f"{GAUSSIAN}-1e-9", "privacy.delta: wanted more than 2^-40"),
+        (LAPLACE, f"{GAUSSIAN}true", "privacy.delta: wanted a number, got true or false"),
+        (LAPLACE, f"{GAUSSIAN}0.12345678901234567890123456789012", "wanted at most 30 decimals"),
+        ('kind = "survival"', 'kind = "release"', "kind: wanted a statistic with its table"),
+        (TABLE, RULES.format("cohort = 5"), "unknown key 'release.cohort'"),
+        (
+            TABLE,
+            RULES.format("minimum_cohort = 0"),
+            "release.minimum_cohort: wanted a whole number from",
+        ),
+        (TABLE, RULES.format("minimum_cohort = 1000000001"), "a whole number from 1 to 1000000000"),
+        (
+            TABLE,
+            RULES.format("minimum_cohort = 5.5"),
+            "release.minimum_cohort: wanted a whole number",
+        ),
+        (
+            TABLE,
+            RULES.format("suppress_below = true"),
+            "release.suppress_below: wanted a whole number",
+        ),
+        (TABLE, RULES.format("suppress_below = 1000001"), "a whole number from 1 to 1000000"),
+        ("version = 1", "version = 1\nrelease = 5", "release: wanted a table, got a whole number"),
         ("version = 1", "version = 2", "version: wanted 1"),
         ("age >= 18", "agee >= 18", "cohort.where: column 18: unknown variable 'agee'"),
         ("tx_hormone = yes", "tx_hormone = ja", 'survival.arms."hormone therapy": column 14'),

@@ -1,13 +1,15 @@
 """A committee of real workers on this machine, driven without registries or data.
 
-The same worker processes, links, TLS, program, sealing and opening as in a study; only the ledger,
-the platform and the data are missing. Every registry's vector is zero, so what opens IS the noise.
+The same worker processes, links, TLS, programs, sealing and opening as in a study; only the
+ledger, the platform and the data are missing. Every registry's vector is zero, so what opens IS the
+noise. With a noise bank, one committee of workers fills it and another one draws on it.
 """
 
 import asyncio
 import datetime
 import os
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,14 +21,25 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from upcare_mpc.errors import SessionError
 from upcare_mpc.link.certificates import Identity, Network, new_authority
 from upcare_mpc.mpc.noise import Law
-from upcare_mpc.mpc.opening import open_result, unseal_share
-from upcare_mpc.mpc.programs.contract import PROGRAM
+from upcare_mpc.mpc.opening import open_sealed
+from upcare_mpc.mpc.programs.contract import program_of
+from upcare_mpc.mpc.programs.fill import LIFE_BYTES, Fill, Seat
+from upcare_mpc.mpc.programs.segments import Segments
+from upcare_mpc.node.assignment import Reach
+from upcare_mpc.node.pipe import Message
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.study.descriptor import Descriptor, Member
+from upcare_mpc.study.draw import DIRECT, Draw, segments_of
+from upcare_mpc.study.spec import Release
 
 __all__ = ["Rehearsal", "rehearse"]
 
 SESSION_S = 300.0
+NO_RULE = Release()
+REACH = Reach(host="127.0.0.1", ports=(0,), silence_s=60)
+
+Answer = Callable[[int, Message], str | None]
+"""What a worker of some place is told when it says something; ``None`` is nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +48,12 @@ class Rehearsal:
 
     Attributes:
         noise: ``(n,)`` the opened noise.
-        protocol_seconds: Noise, sum and opening, from linked parties to the recombined vector.
+        protocol_seconds: Noise (unless from the bank), sum and opening, from linked parties to the
+            recombined vector.
+        comparing_seconds: Of these, deciding which cells may open; 0 without such a rule.
         link_seconds: Mutual TLS and Hello between all parties.
+        fill_seconds: What filling the noise bank took, from linked parties to sealed shares; 0
+            without a bank.
         cpu_seconds: Of the busiest party, during the protocol.
         bytes_sent: By all parties together.
         rounds: Of one party, summed over its concurrent branches.
@@ -45,49 +62,191 @@ class Rehearsal:
 
     noise: npt.NDArray[np.int64]
     protocol_seconds: float
+    comparing_seconds: float
     link_seconds: float
+    fill_seconds: float
     cpu_seconds: float
     bytes_sent: int
     rounds: int
     rss_mb: float
 
 
-async def rehearse(law: Law, cells: int, *, parties: int) -> Rehearsal:
+async def rehearse(
+    law: Law, cells: int, *, parties: int, release: Release = NO_RULE, bank: bool = False
+) -> Rehearsal:
     """Run one session of ``parties`` workers over zero vectors.
+
+    Args:
+        law: Law of the noise.
+        cells: n.
+        parties: m.
+        release: Rules about what is shown.
+        bank: Draw the noise from a noise bank that is filled before.
 
     Raises:
         SessionError: A worker failed; the text is its own.
     """
-    identities = _identities(parties)
-    key = X25519PrivateKey.generate()
-    nothing = bytes(32)
-    descriptor = Descriptor(
-        network=identities[0].network.fingerprint,
-        study=nothing,
-        layout=nothing,
-        cells=cells,
-        law=law.digest,
-        program=PROGRAM,
-        epsilon=Fraction(1),  # nobody is charged: there is no ledger here
-        overlap=1,
-        signing_key=nothing,
-        sealing_key=key.public_key().public_bytes_raw(),
-        roster=tuple(
-            Member(name=i.party.name, certificate=i.party.fingerprint, snapshot=nothing)
-            for i in identities
-        ),
-        parties=parties,
-        threshold=(parties - 1) // 2,
-        nonce=os.urandom(16),
-    )
-    workers = [await WorkerProcess.start(computes=True) for _ in identities]
-    try:
-        return await asyncio.wait_for(
-            _session(descriptor, law, identities, workers, key), SESSION_S
+    committee = _Committee(law, release, _identities(parties))
+    if not bank:
+        return await committee.session(cells, DIRECT, [None] * parties, fill_seconds=0.0)
+    fill, segments, seconds = await committee.fill(segments_of(cells))
+    draw = Draw(epoch=fill.digest, first=0, count=fill.segments)
+    return await committee.session(cells, str(draw), segments, fill_seconds=seconds)
+
+
+class _Committee:
+    """Some parties, a law, and rules about what is shown."""
+
+    def __init__(self, law: Law, release: Release, identities: Sequence[Identity]) -> None:
+        self._law = law
+        self._release = release
+        self._identities = identities
+        self._certificates = [identity.certificate_pem.decode() for identity in identities]
+
+    async def fill(self, segments: int) -> tuple[Fill, list[Segments], float]:
+        """Fill a noise bank; every party's sealed shares, and the seconds that it took."""
+        fill = Fill(
+            network=self._identities[0].network.fingerprint,
+            law=self._law.digest,
+            segments=segments,
+            roster=tuple(
+                Seat(
+                    name=i.party.name,
+                    certificate=i.party.fingerprint,
+                    life=os.urandom(LIFE_BYTES),
+                )
+                for i in self._identities
+            ),
+            nonce=os.urandom(16),
         )
-    finally:
-        for worker in workers:
-            await worker.end()
+        said: dict[int, Message] = {}
+
+        def answer(place: int, message: Message) -> str | None:
+            if message.say == "segments":
+                said[place] = message
+                return "stored"
+            return None
+
+        async def assign(worker: WorkerProcess, identity: Identity, _: int) -> int:
+            return await worker.assign_fill(
+                fill,
+                identity=identity,
+                certificates=self._certificates,
+                law=self._law,
+                reach=REACH,
+            )
+
+        await self._run(assign, answer)
+        seconds = max(m.fields["metrics"]["phases"]["noise"] for m in said.values())
+        parts = [said[place] for place in range(fill.parties)]
+        return (
+            fill,
+            [
+                Segments(keys=tuple(map(bytes.fromhex, part.fields["keys"])), sealed=part.blob)
+                for part in parts
+            ],
+            seconds,
+        )
+
+    async def session(
+        self, cells: int, noise: str, segments: Sequence[Segments | None], *, fill_seconds: float
+    ) -> Rehearsal:
+        """Run one session and open its result."""
+        key = X25519PrivateKey.generate()
+        descriptor = self._descriptor(cells, noise, key)
+        outputs: dict[int, Message] = {}
+
+        def answer(place: int, message: Message) -> str | None:
+            if message.say == "output":
+                outputs[place] = message
+            return {"spend": "spent", "reveal": "noted", "output": "stored"}.get(message.say)
+
+        async def assign(worker: WorkerProcess, identity: Identity, place: int) -> int:
+            return await worker.assign(
+                descriptor,
+                vector=bytes(8 * cells),
+                noise=segments[place],
+                identity=identity,
+                certificates=self._certificates,
+                law=self._law,
+                release=self._release,
+                reach=REACH,
+            )
+
+        await self._run(assign, answer)
+        start = time.perf_counter()
+        sealed = {place: message.blob for place, message in outputs.items()}
+        opened = open_sealed(sealed, key, descriptor)
+        opening = time.perf_counter() - start
+        metrics = [message.fields["metrics"] for message in outputs.values()]
+        phases = [m["phases"] for m in metrics]
+        return Rehearsal(
+            noise=opened.noisy,
+            protocol_seconds=opening + max(sum(p.values()) - p["link"] for p in phases),
+            comparing_seconds=max(p.get("comparing", 0.0) for p in phases),
+            link_seconds=max(p["link"] for p in phases),
+            fill_seconds=fill_seconds,
+            cpu_seconds=max(m["cpu_seconds"] for m in metrics),
+            bytes_sent=sum(m["bytes"] for m in metrics),
+            rounds=max(m["rounds"] for m in metrics),
+            rss_mb=max(m["rss_mb"] for m in metrics),
+        )
+
+    def _descriptor(self, cells: int, noise: str, key: X25519PrivateKey) -> Descriptor:
+        nothing, parties = bytes(32), len(self._identities)
+        return Descriptor(
+            network=self._identities[0].network.fingerprint,
+            study=nothing,
+            layout=nothing,
+            cells=cells,
+            law=self._law.digest,
+            noise=noise,
+            program=program_of(self._release),
+            epsilon=Fraction(1),  # nobody is charged: there is no ledger here
+            rho=Fraction(1, 2),
+            delta=Fraction(0),
+            overlap=1,
+            signing_key=nothing,
+            sealing_key=key.public_key().public_bytes_raw(),
+            roster=tuple(
+                Member(name=i.party.name, certificate=i.party.fingerprint, snapshot=nothing)
+                for i in self._identities
+            ),
+            parties=parties,
+            threshold=(parties - 1) // 2,
+            nonce=os.urandom(16),
+        )
+
+    async def _run(self, assign: Any, answer: Answer) -> None:
+        """Start workers, give each its job, and follow all to their ends."""
+        workers = [await WorkerProcess.start(computes=True) for _ in self._identities]
+        places = range(len(workers))
+        try:
+            async with asyncio.timeout(SESSION_S):
+                ports = await asyncio.gather(
+                    *[assign(workers[i], self._identities[i], i) for i in places]
+                )
+                endpoints = {str(i): f"127.0.0.1:{port}" for i, port in enumerate(ports)}
+                for worker in workers:
+                    worker.tell("start", endpoints=endpoints)
+                await asyncio.gather(*[_follow(workers[i], i, answer) for i in places])
+        except TimeoutError:
+            raise SessionError(f"the session took longer than {SESSION_S:.0f} s") from None
+        finally:
+            for worker in workers:
+                await worker.end()
+
+
+async def _follow(worker: WorkerProcess, place: int, answer: Answer) -> None:
+    while (message := await worker.next_message()) is not None:
+        if message.say == "done":
+            return
+        if message.say == "failed":
+            raise SessionError(message.fields["text"])
+        reply = answer(place, message)
+        if reply is not None:
+            worker.tell(reply)
+    raise SessionError("a worker ended unexpectedly")
 
 
 def _identities(parties: int) -> list[Identity]:
@@ -100,70 +259,3 @@ def _identities(parties: int) -> list[Identity]:
         party, _ = network.verify(pem.decode(), now=now)
         identities.append(Identity(party=party, network=network, certificate_pem=pem, key_pem=key))
     return identities
-
-
-async def _session(
-    descriptor: Descriptor,
-    law: Law,
-    identities: list[Identity],
-    workers: list[WorkerProcess],
-    key: X25519PrivateKey,
-) -> Rehearsal:
-    certificates = [identity.certificate_pem.decode() for identity in identities]
-    ports = await asyncio.gather(
-        *[
-            worker.assign(
-                descriptor,
-                identity=identity,
-                certificates=certificates,
-                law=law,
-                vector=bytes(8 * descriptor.cells),
-                host="127.0.0.1",
-                ports=[0],
-                silence_s=60,
-            )
-            for worker, identity in zip(workers, identities, strict=True)
-        ]
-    )
-    endpoints = {str(index): f"127.0.0.1:{port}" for index, port in enumerate(ports)}
-    sealed: dict[int, bytes] = {}
-    metrics: list[dict[str, Any]] = []
-
-    async def follow(worker: WorkerProcess, index: int) -> None:
-        worker.tell("start", endpoints=endpoints)
-        while (message := await worker.next_message()) is not None and message.say != "done":
-            match message.say:
-                case "spend":
-                    worker.tell("spent")
-                case "output":
-                    sealed[index] = message.blob
-                    metrics.append(message.fields["metrics"])
-                    worker.tell("stored")
-                case "failed":
-                    raise SessionError(message.fields["text"])
-
-    await asyncio.gather(*[follow(worker, index) for index, worker in enumerate(workers)])
-    start = time.perf_counter()
-    shares = {
-        index: unseal_share(
-            content,
-            key,
-            session=descriptor.digest,
-            sender=descriptor.roster[index].name,
-            index=index,
-            cells=descriptor.cells,
-        )
-        for index, content in sealed.items()
-    }
-    opened = open_result(shares, parties=descriptor.parties, threshold=descriptor.threshold)
-    opening = time.perf_counter() - start
-    phases = [m["phases"] for m in metrics]
-    return Rehearsal(
-        noise=opened.noisy,
-        protocol_seconds=opening + max(p["noise"] + p["sharing"] + p["opening"] for p in phases),
-        link_seconds=max(p["link"] for p in phases),
-        cpu_seconds=max(m["cpu_seconds"] for m in metrics),
-        bytes_sent=sum(m["bytes"] for m in metrics),
-        rounds=max(m["rounds"] for m in metrics),
-        rss_mb=max(m["rss_mb"] for m in metrics),
-    )

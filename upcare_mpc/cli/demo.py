@@ -22,6 +22,7 @@ from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import SessionError, UpcareError
 from upcare_mpc.kinds import NoiseLaw
 from upcare_mpc.kinds.noise_utility import compare
+from upcare_mpc.kinds.question import work_out
 from upcare_mpc.kinds.survival import Survival
 from upcare_mpc.node.snapshot import read_delivery
 from upcare_mpc.study.rows import tabulate
@@ -30,6 +31,7 @@ from upcare_mpc.study.spec import Study
 __all__ = ["demo"]
 
 REPEATS = 200
+NO_NOISE = NoiseLaw(variance=0.0, quantile95=0)  # of the truth
 
 
 @click.command()
@@ -54,8 +56,10 @@ def demo(parties: Path, out: Path) -> None:
     """
     asked = read_study(parties / "study.toml")
     data = local_data(tuple(f"{name}={parties / name}" for name in asked.registries), ())
-    cap = asked.epsilon * Fraction(3, 2)
-    policy = LocalPolicy(purposes=[asked.purpose], epsilon=cap)
+    loss = work_out(asked, network_overlap=asked.overlap or 2).guarantee.loss
+    policy = LocalPolicy(purposes=[asked.purpose], rho=loss.rho * Fraction(3, 2))
+    if loss.epsilon is not None:
+        policy = LocalPolicy(purposes=[asked.purpose], epsilon=loss.epsilon * Fraction(3, 2))
     show.talk.rule("Act one: five registries, one question")
     network = LocalNetwork(data=data, overlap=asked.overlap or 2, policy=policy)
     with network:
@@ -85,8 +89,11 @@ def _ask_again(platform: PlatformClient, asked: Study, first: OpenedResult) -> N
     again = _ask(platform, asked)
     if not np.array_equal(again.noisy, first.noisy):
         raise SessionError("the same question got another answer")
-    left = ", ".join(f"{a.registry} {_left(a.epsilon_left)}" for a in platform.preview(asked))
-    show.talk.print(f"The same answer, bit for bit. Epsilon left: {left}")
+    left = ", ".join(
+        f"{answer.registry} {show.budget_left(first.question, answer)}"
+        for answer in platform.preview(asked)
+    )
+    show.talk.print(f"The same answer, bit for bit. Left: {left}")
 
 
 def _ask_too_much(platform: PlatformClient, asked: Study) -> None:
@@ -100,10 +107,6 @@ def _ask_too_much(platform: PlatformClient, asked: Study) -> None:
     raise SessionError("a study beyond the budget was answered")
 
 
-def _left(epsilon: Fraction | None) -> str:
-    return "?" if epsilon is None else f"{float(epsilon):g}"
-
-
 def _compare_with_truth(asked: Study, data: dict[str, DataFiles], opened: OpenedResult) -> None:
     """Root-mean-square error of survival against the pooled truth, four ways."""
     kind = opened.question.kind
@@ -113,9 +116,14 @@ def _compare_with_truth(asked: Study, data: dict[str, DataFiles], opened: Opened
     vectors = np.stack(
         [tabulate(measures, layout, read_delivery(files).cases) for files in data.values()]
     )
-    noise = NoiseLaw(scale=opened.question.guarantee.scale)
-    utility = compare(kind, vectors, noise, repeats=REPEATS, generator=np.random.default_rng())
-    truth = kind.finish(vectors.sum(axis=0), noise).rows["survival"].astype(float)
+    utility = compare(
+        kind,
+        vectors,
+        opened.question.guarantee,
+        repeats=REPEATS,
+        generator=np.random.default_rng(),
+    )
+    truth = kind.finish(vectors.sum(axis=0), NO_NOISE).rows["survival"].astype(float)
     ours = opened.result.rows["survival"].astype(float)
     once = float(((ours - truth) ** 2).mean() ** 0.5)
     table = Table(
@@ -147,6 +155,5 @@ def _compare_with_truth(asked: Study, data: dict[str, DataFiles], opened: Opened
 
 
 def _truth_p(kind: Survival, vectors: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> float:
-    tiny = NoiseLaw(scale=Fraction(1, 50))
-    p = kind.finish(vectors.sum(axis=0), tiny).statistics["logrank"]["p"]
+    p = kind.finish(vectors.sum(axis=0), NO_NOISE).statistics["logrank"]["p"]
     return float(p) if isinstance(p, float) else 1.0

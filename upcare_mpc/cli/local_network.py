@@ -38,9 +38,12 @@ class LocalPolicy:
     purposes: Sequence[str]
     epsilon_per_study: Fraction = Fraction(100)
     epsilon: Fraction = Fraction(1000)
+    rho: Fraction | None = None  # a cap in rho, in place of the one in epsilon
+    minimum_cohort: int | None = None
     approval: str = "automatic"
     computes: bool = True
     silence_s: int = 30
+    bank_cells: int = 0
 
 
 @dataclass(slots=True)
@@ -164,6 +167,13 @@ class LocalNetwork:
         policy = self.policies.get(name, self.policy)
         complete = ", ".join(f'"{kind}"' for kind in sorted(data.complete))
         purposes = ", ".join(f'"{purpose}"' for purpose in policy.purposes)
+        cap = f"epsilon = {float(policy.epsilon)}"
+        if policy.rho is not None:
+            cap = f"rho = {float(policy.rho)}"
+        minimum = ""
+        if policy.minimum_cohort is not None:
+            minimum = f"minimum_cohort = {policy.minimum_cohort}\n"
+        bank = f"[bank]\ncells = {policy.bank_cells}\n" if policy.bank_cells else ""
         return (
             f'version = 1\nname = "{name}"\ncomputes = {str(policy.computes).lower()}\n'
             f'[platform]\naddress = "{platform}"\n'
@@ -172,9 +182,10 @@ class LocalNetwork:
             f"complete = [{complete}]\n"
             f'[policy]\napproval = "{policy.approval}"\n'
             f"purposes = [{purposes}]\nkinds = [{kinds}]\n"
-            f"epsilon_per_study = {float(policy.epsilon_per_study)}\n"
+            f"epsilon_per_study = {float(policy.epsilon_per_study)}\ndelta_per_study = 1\n"
+            f"{minimum}"
             f'[policy.researchers]\nlocal = "{researcher}"\n'
-            f"[policy.caps]\nepsilon = {float(policy.epsilon)}\ndelta = 1e-6\n"
+            f"[policy.caps]\n{cap}\ndelta = 1e-6\n{bank}"
         )
 
     def _start(self, name: str, *arguments: str) -> None:

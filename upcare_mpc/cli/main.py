@@ -21,7 +21,7 @@ __all__ = ["run", "upcare"]
 COMMANDS = {  # loaded when asked for: a node need not load what only plots need
     "network": "upcare_mpc.cli.network:network",
     "node": "upcare_mpc.cli.node:node",
-    "ledger": "upcare_mpc.cli.node:ledger",
+    "ledger": "upcare_mpc.cli.ledger:ledger",
     "coordinator": "upcare_mpc.cli.coordinator:coordinator",
     "researcher": "upcare_mpc.cli.researcher:researcher",
     "study": "upcare_mpc.cli.study:study",

@@ -1,7 +1,8 @@
-"""`upcare node` and `upcare ledger`: what a registry's operator types."""
+"""`upcare node`: what a registry's operator types."""
 
 import datetime
 import json
+import os
 from pathlib import Path
 
 import click
@@ -11,18 +12,19 @@ from upcare_mpc.cli.processes import hold, log_line, run_until_stopped
 from upcare_mpc.config import PartyFile, load_agreement, load_party
 from upcare_mpc.errors import ConfigError, InputError
 from upcare_mpc.link.certificates import Identity
+from upcare_mpc.mpc.programs.fill import LIFE_BYTES
+from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.operator import call_operator, serve_operator
 from upcare_mpc.node.server import Node
 from upcare_mpc.node.snapshot import load_snapshot
-from upcare_mpc.privacy.ledger import Ledger
+from upcare_mpc.storage.bank import BankMarks
 from upcare_mpc.storage.database import Database
-from upcare_mpc.storage.journal_store import SqlJournal
 from upcare_mpc.storage.schema import NODE
 
-__all__ = ["ledger", "node"]
+__all__ = ["node", "open_database", "party_option"]
 
-_party = click.option(
+party_option = click.option(
     "--party",
     "folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -38,7 +40,7 @@ def node() -> None:
 
 
 @node.command()
-@_party
+@party_option
 @click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @click.pass_context
 def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
@@ -64,14 +66,19 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
     )
 
     async def work() -> None:
-        with _database(party) as database:
-            books = Books(database, party.policy, snapshot.digest)
+        with open_database(party) as database:
             running = Node(
                 party,
                 identity,
                 agreement,
                 snapshot,
-                books,
+                Books(database, party.policy, snapshot.digest),
+                NoiseBank(
+                    party.state_folder / "bank",
+                    BankMarks(database),
+                    cells=party.bank_cells,
+                    life=os.urandom(LIFE_BYTES),
+                ),
                 log=lambda text: log_line(party.name, text),
             )
             server = await serve_operator(running)
@@ -84,7 +91,7 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
 
 
 @node.command()
-@_party
+@party_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(folder: Path, as_json: bool) -> None:
     """Say what the running node is doing and which studies wait for a decision.
@@ -119,7 +126,7 @@ def status(folder: Path, as_json: bool) -> None:
 
 
 @node.command()
-@_party
+@party_option
 @click.argument("digest")
 def approve(folder: Path, digest: str) -> None:
     """Approve one waiting question, once, on the present data.
@@ -133,7 +140,7 @@ def approve(folder: Path, digest: str) -> None:
 
 
 @node.command()
-@_party
+@party_option
 @click.argument("digest")
 @click.option("--reason", required=True, help="One sentence for the researcher.")
 def refuse(folder: Path, digest: str, reason: str) -> None:
@@ -147,74 +154,40 @@ def refuse(folder: Path, digest: str, reason: str) -> None:
     click.echo(f"{party.name} refuses {answer.question_digest.hex()[:12]}", err=True)
 
 
-@click.group()
-def ledger() -> None:
-    """Look at a registry's privacy ledger."""
-
-
-@ledger.command()
-@_party
+@node.command()
+@party_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def show(folder: Path, as_json: bool) -> None:
-    """Show what was charged and what is left.
+def bank(folder: Path, as_json: bool) -> None:
+    """Say how much jointly drawn noise is ready for the next studies.
 
-    Example: upcare ledger show --party parties/de-a
+    Example: upcare node bank --party parties/de-a
     """
     party = load_party(folder)
-    with _database(party) as database:
-        state = Ledger.replay(party.policy.caps, SqlJournal(database).entries())
-    balance = state.balance()
-    report = {
-        "registry": party.name,
-        "epsilon": {
-            "cap": float(state.caps.epsilon),
-            "spent": float(balance.spent),
-            "reserved": float(balance.reserved),
-            "left": float(balance.left),
-        },
-        "charges": [
-            {
-                "study": account.key.study.hex(),
-                "session": account.key.session.hex(),
-                "epsilon": float(account.charge.epsilon),
-                "delta": float(account.charge.delta),
-                "purpose": account.charge.purpose,
-                "state": account.state.value,
-                "time": account.changed_at,
-            }
-            for account in state.accounts.values()
-        ],
-    }
+    answer = call_operator(party.state_folder, "Bank", node_pb2.BankRequest())
+    ready = [
+        {
+            "law": item.law,
+            "law_digest": item.law_digest.hex(),
+            "registries": list(item.registries),
+            "cells": item.cells,
+            "filled": item.filled,
+        }
+        for item in answer.ready
+    ]
     if as_json:
-        click.echo(json.dumps(report))
+        click.echo(json.dumps({"registry": answer.registry, "cells": answer.cells, "ready": ready}))
         return
-    click.echo(
-        f"{party.name}: epsilon {float(balance.spent):g} spent, {float(balance.reserved):g} "
-        f"reserved, {float(balance.left):g} left of {float(state.caps.epsilon):g}"
-    )
-    for account in state.accounts.values():
-        click.echo(
-            f"{account.changed_at}  {account.state.value:9}  "
-            f"epsilon {float(account.charge.epsilon):g}  study {account.key.study.hex()[:12]}"
-        )
+    if not answer.cells:
+        click.echo(f"{answer.registry}: keeps no noise bank; [bank] in party.toml turns it on")
+        return
+    click.echo(f"{answer.registry}: up to {answer.cells} noise values ready for each law")
+    for item in answer.ready:
+        amount = f"{item.cells} of {item.filled}" if item.filled else "none"
+        click.echo(f"{amount} ready: {item.law}, with {', '.join(item.registries)}")
 
 
-@ledger.command()
-@_party
-def verify(folder: Path) -> None:
-    """Check the chain of the journal from its first entry.
-
-    Example: upcare ledger verify --party parties/de-a
-    """
-    party = load_party(folder)
-    with _database(party) as database:
-        entries = SqlJournal(database).entries()
-        Ledger.replay(party.policy.caps, entries)
-    head = entries[-1].digest.hex() if entries else "empty"
-    click.echo(f"{party.name}: {len(entries)} entries, the chain holds, head {head}")
-
-
-def _database(party: PartyFile) -> Database:
+def open_database(party: PartyFile) -> Database:
+    """Open, or make, the database of a party folder."""
     party.state_folder.mkdir(parents=True, exist_ok=True)
     return Database(f"sqlite:///{party.state_folder / 'node.db'}", NODE)
 

@@ -15,8 +15,18 @@ from upcare_mpc.client.platform import Answer, Event
 from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.question import Question
+from upcare_mpc.privacy.accountant import Cap, Loss, Spent
 
-__all__ = ["as_json", "print_preview", "print_result", "progress", "save"]
+__all__ = [
+    "as_json",
+    "budget_left",
+    "loss_json",
+    "loss_text",
+    "print_preview",
+    "print_result",
+    "progress",
+    "save",
+]
 
 MAX_ROWS = 60
 # Without markup: a reason or a label may hold brackets.
@@ -50,23 +60,55 @@ def print_preview(question: Question, other: Question | None, answers: list[Answ
     """Cells, cost, expected error, and what every registry says."""
     talk.print(question.study.title, style="bold")
     for line in filter(None, (question, other)):
-        guarantee = line.guarantee
         talk.print(
-            f"  overlap {guarantee.overlap}: {line.layout.cells} cells, "
-            f"epsilon {float(guarantee.epsilon):g}, noise scale {float(guarantee.scale):g}, "
-            f"95 % of cells within {guarantee.error95} patients of the truth"
+            f"  overlap {line.guarantee.overlap}: {line.layout.cells} cells, {_price(line)}, "
+            f"95 % of cells within {line.guarantee.error95} patients of the truth"
         )
+    for rule in _rules(question):
+        talk.print(f"  {rule}")
     for answer in answers:
-        left = (
-            "" if answer.epsilon_left is None else f", epsilon {float(answer.epsilon_left):g} left"
-        )
+        left = budget_left(question, answer)
         reason = f": {answer.reason}" if answer.reason else ""
-        talk.print(f"  {answer.registry}: {answer.verdict}{reason}{left}")
+        talk.print(f"  {answer.registry}: {answer.verdict}{reason}{left and f', {left} left'}")
+
+
+def budget_left(question: Question, answer: Answer) -> str:
+    """What a registry has left, in the measure that the study is charged in; may be empty."""
+    if question.guarantee.loss.epsilon is None:
+        return "" if answer.rho_left is None else f"rho {float(answer.rho_left):g}"
+    return "" if answer.epsilon_left is None else f"epsilon {float(answer.epsilon_left):g}"
+
+
+def _price(question: Question) -> str:
+    study, guarantee = question.study, question.guarantee
+    epsilon, scale = f"epsilon {float(guarantee.epsilon):g}", float(guarantee.scale)
+    if study.delta is None or guarantee.rho is None:
+        return f"{epsilon}, noise scale {scale:g}"
+    delta, rho = f"delta {float(study.delta):g}", f"rho {float(guarantee.rho):g}"
+    return f"{epsilon}, {delta}, {rho}, noise sigma {scale:g}"
+
+
+def _rules(question: Question) -> list[str]:
+    """What has to hold before anything is opened, in sentences."""
+    release, rules = question.study.release, []
+    if release.minimum_cohort is not None:
+        rules.append(
+            "nothing is opened if the pooled noisy total of the table is below "
+            f"{release.minimum_cohort}"
+        )
+    if release.suppress_below is not None:
+        rules.append(
+            f"no cell is opened whose pooled noisy value is below {release.suppress_below}"
+        )
+    return rules
 
 
 def print_result(opened: OpenedResult) -> None:
     """The table, the statistics, and the privacy label."""
-    out.print(_result_table(opened))
+    if opened.result.rows.empty:
+        out.print(opened.question.study.title, style="bold")
+    else:
+        out.print(_result_table(opened))
     hidden = len(opened.result.rows) - MAX_ROWS
     if hidden > 0:
         out.print(f"... and {hidden} rows more; --json or --out gives all")
@@ -111,20 +153,31 @@ def _merge_bounds(record: dict[str, Any]) -> dict[str, str]:
 
 
 def _print_label(opened: OpenedResult) -> None:
-    guarantee, label = opened.question.guarantee, opened.label()
+    question, label = opened.question, opened.label()
+    guarantee = question.guarantee
     table = Table(
         title="Privacy label", title_justify="left", show_header=False, box=box.SIMPLE_HEAD
     )
     checked = "checked against each other" if opened.opened.checked else "NOT checkable"
+    delta = f"{float(guarantee.delta):.3g}, of the exact law of the sampler"
+    scale, rho = f"scale {guarantee.scale}", []
+    if guarantee.rho is not None and guarantee.rho_delta is not None:
+        asked = question.study.delta or guarantee.delta
+        delta += f"; at most {float(asked):g} was asked"
+        scale = f"sigma {float(guarantee.scale):g}"
+        composes = f"what composes, with delta {float(guarantee.rho_delta):.3g} of the sampler"
+        rho = [("rho", f"{float(guarantee.rho):g}; {composes}")]
     rows = (
         ("mechanism", f"{guarantee.mechanism}, drawn jointly inside the computation"),
         ("epsilon", f"{guarantee.epsilon} (exact)"),
-        ("delta", f"{float(guarantee.delta):.3g}, of the exact law of the sampler"),
+        ("delta", delta),
+        *rho,
         ("unit", f"{guarantee.unit}, known to at most {guarantee.overlap} registries"),
-        ("noise", f"scale {guarantee.scale}, sd {label['noise_sd']:.2f} patients a cell"),
+        ("noise", f"{scale}, sd {label['noise_sd']:.2f} patients a cell"),
         ("error", f"95 % of cells within {guarantee.error95} patients of the truth"),
         ("cells", str(label["cells"])),
-        ("study", opened.question.digest.hex()),
+        *(("rule", rule) for rule in _rules(question)),
+        ("study", question.digest.hex()),
         ("session", opened.session.hex()),
         ("shares", f"{opened.opened.shares}, {checked}"),
         (
@@ -152,7 +205,7 @@ def as_json(opened: OpenedResult, *, seconds: dict[str, float]) -> dict[str, Any
             {
                 "name": registry.name,
                 "role": registry.role,
-                "spent": None if registry.spent is None else float(registry.spent),
+                "spent": None if registry.spent is None else loss_json(registry.spent),
             }
             for registry in opened.registries
         ],
@@ -181,11 +234,29 @@ def save(opened: OpenedResult, folder: Path, *, seconds: dict[str, float]) -> li
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         digits = 3 if abs(value) < 1.5 else 1 if abs(value) < 10 else 0
         return f"{value:.{digits}f}"
     return str(value)
 
 
-def _spent(spent: object) -> str:
-    return "unconfirmed" if spent is None else str(spent)
+def _spent(spent: Loss | None) -> str:
+    return "unconfirmed" if spent is None else loss_text(spent)
+
+
+def loss_text(loss: Loss) -> str:
+    """A charge in the measure it is made in."""
+    if loss.epsilon is None:
+        return f"rho {float(loss.rho):g}"
+    return f"epsilon {float(loss.epsilon):g}"
+
+
+def loss_json(loss: Loss | Spent | Cap) -> dict[str, float | None]:
+    """A charge, a sum of charges or a cap in all measures; epsilon only where there is one."""
+    return {
+        "epsilon": None if loss.epsilon is None else float(loss.epsilon),
+        "rho": float(loss.rho),
+        "delta": float(loss.delta),
+    }

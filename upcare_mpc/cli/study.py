@@ -54,17 +54,22 @@ def preview(file: Path, folder: Path, as_json: bool) -> None:
     report = {
         "study_digest": question.digest.hex(),
         "cells": question.layout.cells,
+        "mechanism": guarantee.mechanism,
         "epsilon": float(guarantee.epsilon),
         "delta": float(guarantee.delta),
+        "rho": None if guarantee.rho is None else float(guarantee.rho),
         "scale": float(guarantee.scale),
         "overlap": guarantee.overlap,
         "error95": guarantee.error95,
+        "minimum_cohort": asked.release.minimum_cohort,
+        "suppress_below": asked.release.suppress_below,
         "registries": [
             {
                 "name": answer.registry,
                 "verdict": answer.verdict,
                 "reason": answer.reason,
                 "epsilon_left": None if answer.epsilon_left is None else float(answer.epsilon_left),
+                "rho_left": None if answer.rho_left is None else float(answer.rho_left),
             }
             for answer in answers
         ],

@@ -37,13 +37,16 @@ class Answer:
         registry: Its name.
         verdict: ``yes``, ``waits for its operator``, ``no``, ``not connected``.
         reason: One sentence, if it is not ``yes``.
-        epsilon_left: What its ledger has left over all studies; None if it is not connected.
+        epsilon_left: Most epsilon that one more study may ask with Laplace noise, by its ledger;
+            None if it is not connected.
+        rho_left: Most rho that one more study may cost with Gaussian noise, likewise.
     """
 
     registry: str
     verdict: str
     reason: str
     epsilon_left: Fraction | None
+    rho_left: Fraction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,7 @@ class PlatformClient:
                 verdict=_VERDICTS.get(quote.verdict, "no"),
                 reason=one_line(quote.reason),
                 epsilon_left=exact_fraction(quote.epsilon_left) if quote.epsilon_left else None,
+                rho_left=exact_fraction(quote.rho_left) if quote.rho_left else None,
             )
             for quote in response.quotes
         ]

@@ -2,13 +2,14 @@
 
 Checked before anything is believed: the session is about the very study that was asked, with this
 researcher's keys, in this network; every certificate is the roster's; every output is signed
-by its sender over one and the same agreement; every share lies on one polynomial of degree t.
+by its sender over one and the same agreement; every share lies on one polynomial of degree t; and
+if the study has a rule about what is shown, all say the same about that.
 Whoever carried the result could withhold it; leave out a charge; or leave out outputs down to
 t + 1, so that the shares cannot be checked against each other, which the label then says.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,15 +20,15 @@ from cryptography import x509
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.client.researcher import Researcher
-from upcare_mpc.client.words import exact_fraction
 from upcare_mpc.errors import OpeningError, ProtocolError
-from upcare_mpc.kinds import NoiseLaw, Result
+from upcare_mpc.kinds import Result
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import verify_signature
 from upcare_mpc.link.roster import check_roster
-from upcare_mpc.link.statements import spent_statement
-from upcare_mpc.mpc.opening import Opened, open_result, output_statement, unseal_share
+from upcare_mpc.link.statements import spent_in, spent_statement
+from upcare_mpc.mpc.opening import Opened, open_sealed, output_statement
 from upcare_mpc.mpc.programs.contract import check_descriptor
+from upcare_mpc.privacy.accountant import Loss
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
 
@@ -41,12 +42,13 @@ class Charged:
     Attributes:
         name: The registry.
         role: ``computing`` or ``contributing``.
-        spent: Epsilon it has charged; None if its statement has not arrived.
+        spent: What it has signed that it charged, which is the session's loss; None if its
+            statement has not arrived.
     """
 
     name: str
     role: str
-    spent: Fraction | None
+    spent: Loss | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +85,17 @@ class OpenedResult:
             "delta_exact": str(guarantee.delta),
             "scale": float(guarantee.scale),
             "scale_exact": str(guarantee.scale),
+            "rho": _rounded(guarantee.rho),
+            "rho_exact": _exact(guarantee.rho),
+            "rho_delta": _rounded(guarantee.rho_delta),
+            "rho_delta_exact": _exact(guarantee.rho_delta),
             "unit": guarantee.unit,
             "overlap": guarantee.overlap,
             "error95": guarantee.error95,
             "noise_sd": float(guarantee.variance) ** 0.5,
             "cells": self.question.layout.cells,
+            "minimum_cohort": self.question.study.release.minimum_cohort,
+            "suppress_below": self.question.study.release.suppress_below,
             "purpose": self.question.study.purpose,
             "session": self.session.hex(),
             "shares": self.opened.shares,
@@ -119,24 +127,38 @@ def open_parts(
     pems = [part.certificate for part in parts if part.HasField("certificate")]
     certificates = check_roster(descriptor, pems, researcher.network)
     outputs = _outputs(parts, descriptor, certificates)
-    shares = {
-        index: unseal_share(
-            output.sealed,
-            researcher.sealing,
-            session=descriptor.digest,
-            sender=descriptor.roster[index].name,
-            index=index,
-            cells=descriptor.cells,
-        )
-        for index, output in outputs.items()
-    }
-    opened = open_result(shares, parties=descriptor.parties, threshold=descriptor.threshold)
+    opened = open_sealed(
+        {index: output.sealed for index, output in outputs.items()},
+        researcher.sealing,
+        descriptor,
+    )
     return OpenedResult(
         question=question,
         session=descriptor.digest,
         opened=opened,
-        result=question.kind.finish(opened.noisy, NoiseLaw(scale=question.guarantee.scale)),
-        registries=_charges(parts, descriptor, certificates),
+        result=_finish(question, opened),
+        registries=_charges(parts, descriptor, certificates, question.guarantee.loss),
+    )
+
+
+def _finish(question: Question, opened: Opened) -> Result:
+    """The kind's estimates, or that the cohort is too small for any."""
+    minimum, passing = question.study.release.minimum_cohort, opened.passing
+    if minimum is None or passing is None:
+        return question.kind.finish(opened.noisy, question.noise)
+    if passing.cohort_met:
+        result = question.kind.finish(opened.noisy, question.noise)
+        cohort = {"minimum": minimum, "met": True}
+        return replace(result, statistics={**result.statistics, "cohort": cohort})
+    import pandas as pd  # noqa: PLC0415  spared to commands that open no result
+
+    return Result(
+        rows=pd.DataFrame(),
+        statistics={"cohort": {"minimum": minimum, "met": False}},
+        notes=(
+            f"Below the minimum cohort: the noisy total of the table is less than {minimum}.",
+            "Nothing else was opened. The study is charged all the same.",
+        ),
     )
 
 
@@ -176,18 +198,31 @@ def _charges(
     parts: Sequence[coordinator_pb2.ResultResponse],
     descriptor: Descriptor,
     certificates: Sequence[x509.Certificate],
+    loss: Loss,
 ) -> tuple[Charged, ...]:
-    spent: dict[str, Fraction] = {}
+    """Check who has signed that it charged the session's loss, and nothing else."""
+    stated = set()
     for part in parts:
         if part.HasField("spent") and part.spent.session_digest == descriptor.digest:
-            place = descriptor.place(part.spent.registry)
-            verify_signature(certificates[place], spent_statement(part.spent), part.spent.signature)
-            spent[part.spent.registry] = exact_fraction(part.spent.epsilon)
+            name = part.spent.registry
+            place, statement = descriptor.place(name), spent_statement(part.spent)
+            verify_signature(certificates[place], statement, part.spent.signature)
+            if statement != spent_statement(spent_in(descriptor, name)):
+                raise ProtocolError(f"{name} states another charge than the session's")
+            stated.add(name)
     return tuple(
         Charged(
             name=member.name,
             role="computing" if index < descriptor.parties else "contributing",
-            spent=spent.get(member.name),
+            spent=loss if member.name in stated else None,
         )
         for index, member in enumerate(descriptor.roster)
     )
+
+
+def _rounded(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _exact(value: Fraction | None) -> str | None:
+    return None if value is None else str(value)

@@ -16,10 +16,17 @@ among the categories, is in no cell. ``count`` is the noisy value as it is, so t
 without bias; it can be negative. ``dp_low`` and ``dp_high`` enclose the true count of one cell
 with probability 95 % over the noise.
 
+With ``[release] suppress_below = k`` the cells whose noisy value is below k are not opened: they
+have no ``count``, ``suppressed`` is true, and ``dp_high`` is what their noisy value, at most k - 1,
+still tells. The total is not given: it would lack the small cells.
+
 Limits: intervals are for each cell alone, not for all cells at once. The chance that some true
-count lies outside its interval grows with the number of cells.
+count lies outside its interval grows with the number of cells. Where small cells are not shown,
+the small ones among those shown are too high on average, since low noise hid the others; 95 % is
+over all cells, shown or not.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -54,7 +61,7 @@ __all__ = ["Counts"]
 MAX_PER_PATIENT: Final = 20
 MAX_CATEGORIES: Final = 1000
 
-_RESERVED = frozenset({"count", "dp_low", "dp_high"})
+_RESERVED = frozenset({"count", "dp_low", "dp_high", "suppressed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ class Counts:
     where: Expression
     axes: tuple["_Axis", ...]
     per_patient: int
+    suppress_below: int | None
 
     @classmethod
     def of(cls, study: Study) -> "Counts":
@@ -77,7 +85,7 @@ class Counts:
                     f'counts.by: wanted names that differ, got {axis.name} again; add name = "..."'
                 )
         per_patient = options.integer("per_patient", low=1, high=MAX_PER_PATIENT, default=1)
-        counts = cls(study.where, axes, per_patient)
+        counts = cls(study.where, axes, per_patient, study.release.suppress_below)
         counts.layout()  # refuses a table that is too large
         return counts
 
@@ -96,7 +104,10 @@ class Counts:
         )
 
     def finish(self, noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> Result:
-        """Return one row a cell, with the interval of the noise, and the total."""
+        """Return one row a cell, with the interval of the noise, and the total.
+
+        Cells that are not shown are masked (``numpy.ma``).
+        """
         import pandas as pd  # noqa: PLC0415  nodes load kinds but never finish: spare them pandas
 
         layout = self.layout()
@@ -110,23 +121,51 @@ class Counts:
             )
             for axis, codes in zip(self.axes, positions, strict=True)
         }
+        if self.suppress_below is not None:
+            return self._with_suppressed(columns, noisy, reach, below=self.suppress_below)
         columns["count"] = noisy.astype(np.int64)
         columns["dp_low"] = np.maximum(noisy - reach, 0)
         columns["dp_high"] = np.maximum(noisy + reach, 0)
         total = int(noisy.sum())
-        total_reach = 1.96 * (layout.cells * noise.variance) ** 0.5
+        total_reach = math.ceil(layout.cells**0.5 * float(noise.reach(1 / layout.cells)))
         return Result(
             rows=pd.DataFrame(columns),
             statistics={
                 "total": {
                     "count": total,
-                    "dp_low": max(0.0, round(total - total_reach, 1)),
-                    "dp_high": max(0.0, round(total + total_reach, 1)),
+                    "dp_low": max(0, total - total_reach),
+                    "dp_high": max(0, total + total_reach),
                 }
             },
             notes=(
                 "Counts carry noise and can be negative; leave them so when adding them up.",
                 f"The true count of a cell lies within {reach} of the count shown, 19 times in 20.",
+            ),
+        )
+
+    def _with_suppressed(
+        self, columns: dict[str, object], noisy: npt.NDArray[np.int64], reach: int, *, below: int
+    ) -> Result:
+        """The table where a cell below ``below`` is hidden, which tells that it is at most that."""
+        import pandas as pd  # noqa: PLC0415
+
+        hidden = np.ma.getmaskarray(noisy)
+        largest = np.where(hidden, below - 1, np.ma.getdata(noisy))
+        columns["count"] = pd.arrays.IntegerArray(largest.astype(np.int64), hidden)
+        columns["dp_low"] = np.where(hidden, 0, np.maximum(largest - reach, 0))
+        columns["dp_high"] = np.maximum(largest + reach, 0)
+        columns["suppressed"] = hidden
+        return Result(
+            rows=pd.DataFrame(columns),
+            statistics={
+                "total": {"count": None, "dp_low": None, "dp_high": None},
+                "suppressed": {"cells": int(hidden.sum()), "below": below},
+            },
+            notes=(
+                f"Cells whose noisy count is below {below} were not opened to anyone.",
+                "No total is given, because the suppressed cells would be missing from it.",
+                f"19 times in 20 the true count lies within {reach} of a count shown.",
+                f"In a suppressed cell it is at most {max(below - 1 + reach, 0)}, as often.",
             ),
         )
 

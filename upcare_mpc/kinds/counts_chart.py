@@ -16,10 +16,13 @@ def plot(result: Result, *, title: str) -> alt.Chart | alt.LayerChart:
     """Draw a table of one dimension as bars, of two as a heat map.
 
     Raises:
-        StudyError: The table has more dimensions or cells than a picture can show.
+        StudyError: The table has more dimensions or cells than a picture can show, or none.
     """
     rows = result.rows
-    dimensions = [str(name) for name in rows.columns if name not in {"count", "dp_low", "dp_high"}]
+    if rows.empty:
+        raise StudyError("chart: there is nothing to draw, no cell was opened")
+    values = {"count", "dp_low", "dp_high", "suppressed"}
+    dimensions = [str(name) for name in rows.columns if name not in values]
     if len(dimensions) > 2 or len(rows) > MAX_CELLS:
         raise StudyError(
             f"chart: wanted one or two dimensions and at most {MAX_CELLS} cells, "

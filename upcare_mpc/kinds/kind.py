@@ -8,59 +8,56 @@ network adds the vectors and ONE noise draw; ``finish`` sees nothing but the noi
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from upcare_mpc.errors import StudyError
+from upcare_mpc.privacy.guarantee import Guarantee
 from upcare_mpc.study.layout import Layout, Measures
 
 if TYPE_CHECKING:  # nodes load kinds but never finish a study: spare them pandas and altair
     import altair as alt
     import pandas as pd
 
-__all__ = ["Kind", "NoiseLaw", "Result", "Statistic"]
+__all__ = ["Z95", "Floats", "Kind", "NoiseLaw", "Result", "Statistic"]
 
-Statistic = Mapping[str, float | int | str | None]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Statistic: TypeAlias = Mapping[str, float | int | str | None]
+
+Z95: Final = 1.959963984540054  # 97.5 % point of the normal law
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseLaw:
-    """Discrete Laplace noise, as estimators need to know it: P(k) ~ q^|k|, q = exp(-1/scale).
+    """The noise in a cell, as estimators need to know it, whatever mechanism draws it.
 
     Attributes:
-        scale: b = overlap * D1 / epsilon, exact.
+        variance: Of one draw.
+        quantile95: Smallest k with P(|noise| <= k) >= 0.95.
     """
 
-    scale: Fraction
+    variance: float
+    quantile95: int
 
-    def __post_init__(self) -> None:
-        if self.scale <= 0:
-            raise StudyError(f"noise scale: wanted more than 0, got {self.scale}")
+    @classmethod
+    def of(cls, guarantee: Guarantee) -> "NoiseLaw":
+        """The noise of a release, from the exact law behind its privacy label."""
+        return cls(variance=float(guarantee.variance), quantile95=guarantee.error95)
 
-    @property
-    def q(self) -> float:
-        """Ratio of neighbouring probabilities; 0.0 where a float cannot hold it."""
-        return math.exp(-1 / float(self.scale))
+    def reach(self, concentration: npt.ArrayLike) -> Floats:
+        """How far 95 % of a weighted sum of draws reach, over the root of the squared weights.
 
-    @property
-    def variance(self) -> float:
-        """Variance of one draw, 2q / (1-q)^2."""
-        return 2 * self.q / math.expm1(-1 / float(self.scale)) ** 2
+        Args:
+            concentration: ``sum w^4 / (sum w^2)^2``: 1 for one draw, 1/n for n alike.
 
-    @property
-    def quantile95(self) -> int:
-        """Smallest k with P(|noise| <= k) >= 0.95."""
-        q = self.q
-        if q == 0.0:
-            return 0
-        # P(|noise| > k) = 2 q^(k+1) / (1+q); the estimate below is at most one off.
-        k = max(0, math.floor(math.log(0.05 * (1 + q) / 2) / math.log(q)) - 2)
-        while 2 * q ** (k + 1) / (1 + q) > 0.05:
-            k += 1
-        return k
+        One draw alone: its exact quantile. Many alike: the normal quantile. Between: in proportion
+        to the concentration, which is that of the excess kurtosis.
+        """
+        normal = Z95 * self.variance**0.5
+        alone = max(float(self.quantile95), normal)
+        reach: Floats = normal + (alone - normal) * np.asarray(concentration, dtype=np.float64)
+        return reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +76,11 @@ class Result:
     notes: tuple[str, ...]
 
     def records(self) -> list[dict[str, float | int | str | None]]:
-        """Return the rows as JSON can hold them."""
+        """Return the rows as JSON can hold them; a value that is missing is None."""
+        import pandas as pd  # noqa: PLC0415  nodes load kinds but never finish
+
         return [
-            {str(name): _plain(value) for name, value in row.items()}
+            {str(name): None if value is pd.NA else _plain(value) for name, value in row.items()}
             for row in self.rows.to_dict(orient="records")
         ]
 

@@ -22,18 +22,15 @@ Measured coverage: see ``tests/kinds/test_lifetable.py``, which simulates it.
 """
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from upcare_mpc.kinds.kind import NoiseLaw
+from upcare_mpc.kinds.kind import Z95, Floats, NoiseLaw
 
-__all__ = ["Z95", "LifeTable", "repaired"]
+__all__ = ["LifeTable", "repaired"]
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-
-Z95: Final = 1.959963984540054  # 97.5 % point of the normal law
 _LEAST_EXPOSED: Final = 0.5  # below half a patient a fraction says nothing
 
 
@@ -150,10 +147,6 @@ def _curve(
         return total
 
     squares = power_sum(2)
-    # One cell alone: the exact quantile of one draw. Many alike: the normal quantile.
-    concentration = power_sum(4) / squares**2
-    deviation = noise.variance**0.5
-    single = max(float(noise.quantile95), Z95 * deviation)
-    reach = Z95 * deviation + (single - Z95 * deviation) * concentration
+    reach = noise.reach(power_sum(4) / squares**2)
     floored: Floats = np.cumprod(np.minimum(survivors / exposed, 1), axis=-1, dtype=np.float64)
     return survival, np.maximum(effective, _LEAST_EXPOSED), floored * np.sqrt(squares) * reach

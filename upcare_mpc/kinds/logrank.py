@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtrc
 
-from upcare_mpc.kinds.kind import NoiseLaw
-from upcare_mpc.kinds.lifetable import Floats, LifeTable
+from upcare_mpc.kinds.kind import Floats, NoiseLaw
+from upcare_mpc.kinds.lifetable import LifeTable
 
 __all__ = ["LogRank", "scores"]
 

@@ -11,6 +11,7 @@ by the root-mean-square error of the curve against the pooled, noiseless one:
 The last two give each patient the same guarantee at the same scale.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,9 @@ from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.kind import NoiseLaw
 from upcare_mpc.kinds.lifetable import LifeTable
 from upcare_mpc.kinds.survival import Survival
+from upcare_mpc.privacy.guarantee import Guarantee
 
-__all__ = ["CurveError", "NoiseUtility", "compare"]
+__all__ = ["CurveError", "NoiseUtility", "compare", "draws"]
 
 FIVE_YEARS_DAYS = 1826
 
@@ -59,7 +61,7 @@ class NoiseUtility:
 def compare(
     survival: Survival,
     vectors: npt.NDArray[np.int64],
-    noise: NoiseLaw,
+    guarantee: Guarantee,
     *,
     repeats: int,
     generator: np.random.Generator,
@@ -69,7 +71,7 @@ def compare(
     Args:
         survival: The study kind that the vectors belong to.
         vectors: ``(r, cells)``, one line a registry; exact.
-        noise: The law of one draw, the same for local and joint noise.
+        guarantee: What is guaranteed; local and joint noise have the same scale.
         repeats: Draws of noise.
         generator: Where the draws come from.
     """
@@ -78,6 +80,7 @@ def compare(
         raise StudyError(f"noise utility: wanted (registries, {shape[0] * shape[1]}) counts")
     tables = vectors.reshape(len(vectors), *shape)
     pooled = tables.sum(axis=0)
+    noise = NoiseLaw.of(guarantee)
     truth = _survival(survival, pooled, noise)
     largest = tables[np.argmax(vectors.sum(axis=1))]
 
@@ -87,17 +90,28 @@ def compare(
         five = missed[..., np.argmin(abs(ends - FIVE_YEARS_DAYS))]
         return CurveError(curve=float(missed.mean() ** 0.5), five_years=float(five.mean() ** 0.5))
 
-    def draws(*size: int) -> npt.NDArray[np.int64]:
-        # A difference of two geometric draws is discrete Laplace.
-        success = 1 - noise.q
-        return generator.geometric(success, size) - generator.geometric(success, size)
+    def drawn(size: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        return draws(guarantee, size, generator)
 
     return NoiseUtility(
         alone=error(largest),
-        local=error(pooled + draws(repeats, len(tables), *shape).sum(axis=1)),
-        joint=error(pooled + draws(repeats, *shape)),
+        local=error(pooled + drawn((repeats, len(tables), *shape)).sum(axis=1)),
+        joint=error(pooled + drawn((repeats, *shape))),
         repeats=repeats,
     )
+
+
+def draws(
+    guarantee: Guarantee, size: tuple[int, ...], generator: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Simulate the ideal law of a guarantee; for simulations alone, floats decide."""
+    scale = float(guarantee.scale)
+    if guarantee.rho is None:  # a difference of two geometric draws is discrete Laplace
+        success = -np.expm1(-1 / scale)
+        return generator.geometric(success, size) - generator.geometric(success, size)
+    reach = math.ceil(10 * scale)
+    below = np.cumsum(np.exp(-0.5 * (np.arange(-reach, reach + 1) / scale) ** 2))
+    return np.searchsorted(below, generator.uniform(0, below[-1], size)) - reach
 
 
 def _survival(

@@ -9,7 +9,9 @@ from functools import lru_cache
 
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds import Kind, of
-from upcare_mpc.privacy.guarantee import Guarantee, laplace_release
+from upcare_mpc.kinds.kind import NoiseLaw
+from upcare_mpc.privacy.gaussian import SampledGaussian
+from upcare_mpc.privacy.guarantee import Guarantee, gaussian_release, laplace_release
 from upcare_mpc.privacy.laplace import SampledLaplace
 from upcare_mpc.study.layout import Layout, Sensitivity
 from upcare_mpc.study.spec import Study
@@ -37,16 +39,22 @@ class Question:
     digest: bytes
     kind: Kind
     layout: Layout
-    law: SampledLaplace
+    law: SampledLaplace | SampledGaussian
     guarantee: Guarantee
     steps: int
+
+    @property
+    def noise(self) -> NoiseLaw:
+        """The noise, as estimators need to know it."""
+        return NoiseLaw.of(self.guarantee)
 
 
 def work_out(asked: Study, *, network_overlap: int) -> Question:
     """Work out what a study implies in a network.
 
     Raises:
-        StudyError: It cannot be answered: bad options, or an epsilon outside the noise's range.
+        StudyError: It cannot be answered: bad options, or an epsilon or delta for which there is
+            no noise.
     """
     study = asked.resolved(network_overlap)
     kind = of(study)
@@ -57,7 +65,8 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
             f"study: wanted at most {MAX_STEPS} steps to place one record, "
             f"its conditions and dimensions take {steps}"
         )
-    law, guarantee = _release(study.epsilon, layout.sensitivity, study.overlap or network_overlap)
+    overlap = study.overlap or network_overlap
+    law, guarantee = _release(study.epsilon, study.delta, layout.sensitivity, overlap)
     return Question(
         study=study,
         digest=asked.digest,
@@ -71,6 +80,8 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
 
 @lru_cache(maxsize=64)
 def _release(
-    epsilon: Fraction, sensitivity: Sensitivity, overlap: int
-) -> tuple[SampledLaplace, Guarantee]:
-    return laplace_release(epsilon, sensitivity, overlap)
+    epsilon: Fraction, delta: Fraction | None, sensitivity: Sensitivity, overlap: int
+) -> tuple[SampledLaplace | SampledGaussian, Guarantee]:
+    if delta is None:
+        return laplace_release(epsilon, sensitivity, overlap)
+    return gaussian_release(epsilon, delta, sensitivity, overlap)

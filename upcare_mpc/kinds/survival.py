@@ -50,6 +50,11 @@ class Survival:
     @classmethod
     def of(cls, study: Study) -> "Survival":
         """Read the options of a study."""
+        if study.release.suppress_below is not None:
+            raise StudyError(
+                "release.suppress_below: wanted none with kind survival, whose life table "
+                "needs every cell"
+            )
         options = Options(study.options, "survival")
         options.only(("interval_days", "intervals", "landmark_days", "arms"))
         grid = Grid(

@@ -13,6 +13,7 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 
+from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.kind import Result
 
 __all__ = ["plot"]
@@ -26,8 +27,14 @@ _YEAR_DAYS: Final = 365.25
 
 
 def plot(result: Result, *, title: str) -> alt.VConcatChart:
-    """Draw the curves of a survival result, with the numbers at risk below."""
+    """Draw the curves of a survival result, with the numbers at risk below.
+
+    Raises:
+        StudyError: There are no curves: the cohort is below the study's minimum.
+    """
     rows = result.rows
+    if rows.empty:
+        raise StudyError("chart: there is nothing to draw, no cell was opened")
     arms = list(dict.fromkeys(rows["arm"]))
     end_years = float(rows["end_days"].max()) / _YEAR_DAYS
     interval_years = float((rows["end_days"] - rows["start_days"]).min()) / _YEAR_DAYS

@@ -33,20 +33,21 @@ offering BOTH alternatives costs nothing, and the deltas are counted once.
 A cap stated as ``(rho, delta)`` has the second alternative alone, without conversion: everything
 released together is delta-approximate rho-zCDP.
 
-Reserved and unsettled charges count as spent, so that concurrent studies are covered. Pure;
-fractions throughout, no float; the only rounding is that of ``rho_cap``, downwards.
-
-Not wired into the ledger yet: what binds today is ``ledger.Caps``.
+Pure; fractions throughout, no float; ``rho_cap``, and the square root that says how much epsilon
+is left under a rho, are rounded down. ``ledger`` says what counts as spent, and when.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isqrt
 
 from upcare_mpc.errors import BudgetExceeded, PrivacyError
 from upcare_mpc.privacy.concentrated import epsilon_at, largest_rho
 
 __all__ = ["Cap", "Loss", "Spent"]
+
+_ROOT_UNITS = 1 << 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +143,13 @@ class Cap:
             alternative.
         rho: Cap on the sum of rhos; 0 if delta leaves no room for a tail.
         delta: Cap on the sum of deltas of the samplers.
+        promised_delta: Delta of the promise, as the cap was stated; no less than ``delta``.
     """
 
     epsilon: Fraction | None
     rho: Fraction
     delta: Fraction
+    promised_delta: Fraction
 
     @classmethod
     def of_epsilon(cls, epsilon: Fraction, delta: Fraction) -> "Cap":
@@ -156,7 +159,8 @@ class Cap:
                 f"a cap has epsilon > 0 and delta in [0, 1), "
                 f"got {float(epsilon):g} and {float(delta):g}"
             )
-        return cls(epsilon=epsilon, rho=largest_rho(epsilon, delta / 2), delta=delta / 2)
+        rho = largest_rho(epsilon, delta / 2)
+        return cls(epsilon=epsilon, rho=rho, delta=delta / 2, promised_delta=delta)
 
     @classmethod
     def of_rho(cls, rho: Fraction, delta: Fraction) -> "Cap":
@@ -165,33 +169,49 @@ class Cap:
             raise PrivacyError(
                 f"a cap has rho > 0 and delta in [0, 1), got {float(rho):g} and {float(delta):g}"
             )
-        return cls(epsilon=None, rho=rho, delta=delta)
+        return cls(epsilon=None, rho=rho, delta=delta, promised_delta=delta)
 
-    def check(self, spent: Spent, asked: Loss) -> Spent:
+    def rho_left(self, spent: Spent) -> Fraction:
+        """Most rho that one more Gaussian release may cost; 0 if the cap is passed."""
+        return max(Fraction(0), self.rho - spent.rho)
+
+    def epsilon_left(self, spent: Spent) -> Fraction:
+        """Most epsilon that one more Laplace release may cost; the second alternative rounded down.
+
+        Not cap less sum: where many small releases were made, the second alternative leaves more.
+        """
+        square = 2 * self.rho_left(spent) * _ROOT_UNITS**2
+        by_rho = Fraction(isqrt(int(square)), _ROOT_UNITS)
+        if self.epsilon is None or spent.epsilon is None:
+            return by_rho
+        return max(by_rho, self.epsilon - spent.epsilon)
+
+    def delta_left(self, spent: Spent) -> Fraction:
+        """Most delta that the sampler of one more release may have; 0 if the cap is passed."""
+        return max(Fraction(0), self.delta - spent.delta)
+
+    def check(self, spent: Spent, asked: Loss, *, account: str = "all studies") -> Spent:
         """Return the sums after ``asked``, if it may happen.
 
+        Args:
+            spent: Sums so far.
+            asked: Cost of one more release.
+            account: What this is the cap of, for the error text.
+
         Raises:
-            BudgetExceeded: Neither alternative has room for a Laplace release.
-            PrivacyError: The rho alternative has no room for a Gaussian release, or the samplers'
-                deltas would come to too much.
+            BudgetExceeded: Neither alternative has room for it, or the samplers' deltas would
+                come to too much.
         """
         after = spent.plus(asked)
         if after.delta > self.delta:
-            raise PrivacyError(
-                f"privacy budget exceeded: delta {float(asked.delta):.3g} asked, "
-                f"{float(self.delta - spent.delta):.3g} left under the cap for all studies"
-            )
+            left = self.delta_left(spent)
+            raise BudgetExceeded(account, measure="delta", asked=asked.delta, left=left)
         within_epsilon = (
             self.epsilon is not None and after.epsilon is not None and after.epsilon <= self.epsilon
         )
         if within_epsilon or after.rho <= self.rho:
             return after
-        if self.epsilon is not None and spent.epsilon is not None and asked.epsilon is not None:
-            raise BudgetExceeded(
-                "all studies", asked=asked.epsilon, left=self.epsilon - spent.epsilon
-            )
-        left = max(Fraction(0), self.rho - spent.rho)
-        raise PrivacyError(
-            f"privacy budget exceeded: rho {float(asked.rho):.3g} asked, "
-            f"{float(left):.3g} left under the cap for all studies"
-        )
+        if asked.epsilon is not None:
+            left = self.epsilon_left(spent)
+            raise BudgetExceeded(account, measure="epsilon", asked=asked.epsilon, left=left)
+        raise BudgetExceeded(account, measure="rho", asked=asked.rho, left=self.rho_left(spent))

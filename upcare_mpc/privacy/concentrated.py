@@ -12,8 +12,6 @@ below 2^-1000.
 
 Directions: delta up, epsilon up to a multiple of 2^-32, the largest admissible rho down to a
 multiple of 2^-48. No float is used, so that all hosts get the same figures.
-
-No study can ask for Gaussian noise yet; this is for when one can.
 """
 
 from fractions import Fraction

@@ -24,8 +24,10 @@ from fractions import Fraction
 from math import isqrt
 
 from upcare_mpc.errors import StudyError
+from upcare_mpc.privacy.accountant import Loss
 from upcare_mpc.privacy.concentrated import largest_rho
 from upcare_mpc.privacy.gaussian import (
+    MAX_SIGMA,
     MIN_SIGMA,
     TARGET_DELTA,
     SampledGaussian,
@@ -80,6 +82,13 @@ class Guarantee:
     variance: Fraction
     error95: int
     rho_delta: Fraction | None = None
+
+    @property
+    def loss(self) -> Loss:
+        """What every registry is charged: the mechanism's own terms, which compose best."""
+        if self.rho is None or self.rho_delta is None:
+            return Loss.pure(self.epsilon, self.delta)
+        return Loss.concentrated(self.rho, self.rho_delta)
 
 
 def laplace_release(
@@ -136,7 +145,7 @@ def gaussian_release(
 
     Raises:
         StudyError: Epsilon or delta leaves no noise that is supported.
-        PrivacyError: The noise does not fit in the tables, or is too small for one patient.
+        PrivacyError: No law is good enough for what one patient can change.
     """
     pooled = sensitivity.times(overlap)
     if not TARGET_DELTA < delta < 1:
@@ -147,6 +156,11 @@ def gaussian_release(
         raise StudyError(f"privacy.epsilon: wanted a larger number, got {float(epsilon):g}")
     squared = squared_sensitivity(pooled)
     sigma = max(MIN_SIGMA, _root_above(squared / (2 * most)))
+    if sigma > MAX_SIGMA:
+        raise StudyError(
+            f"privacy.epsilon: wanted a larger number, got {float(epsilon):g}, which needs noise "
+            f"of sigma {float(sigma):.3g}; the most is {MAX_SIGMA}"
+        )
     law = sample_gaussian(sigma**2, pooled)
     return law, Guarantee(
         mechanism="discrete Gaussian",

@@ -1,9 +1,10 @@
 """One registry's privacy ledger: what its population has been charged, and what is left.
 
-A *charge* is the full (epsilon, delta) of a pooled release, whatever the registry contributed to
-it (a registry with no matching patient pays the same; otherwise the balance would tell). The cap
-is on the registry's POPULATION over all studies, requesters, purposes and snapshots; a purpose
-may have a smaller cap of its own under it.
+A *charge* is the full loss of a pooled release, whatever the registry contributed to it (a registry
+with no matching patient pays the same; otherwise the balance would tell): (epsilon, delta) with
+Laplace noise, (rho, delta) with Gaussian noise. The cap is on the registry's POPULATION over all
+studies, requesters, purposes and snapshots; a purpose may have a smaller cap of its own under it,
+which bounds what the releases for that purpose add.
 
 Life of a charge, one per key (study digest, session digest):
 
@@ -16,11 +17,10 @@ Life of a charge, one per key (study digest, session digest):
 * A key is used once. A retry is a new session with a new key, so that neither a replayed
   message nor a double click can spend, or refund, twice.
 
-**Why plain sums are right.** Basic composition adds epsilons and deltas, and stays valid when
-each study, and its epsilon, is chosen after seeing all earlier answers, provided that a study is
-refused before it would pass the cap (Rogers, Roth, Ullman and Vadhan, NeurIPS 2016: the sums are
-a *filter*). Reserved and unsettled charges are counted as spent, so studies that run at the same
-time are covered too.
+Whether a charge fits is decided by a fully adaptive filter (``accountant``): the promise holds
+though each study, its mechanism and its price are chosen after seeing all earlier answers. Reserved
+and unsettled charges are counted as spent, so studies that run at the same time are covered too. A
+refund takes a release out of the sums that did not happen, and so leaves the proof as it is.
 
 The state is a fold over journal entries; other kinds of entries in the chain are passed over.
 Every rule here checks first and then returns the event to be written; nothing is changed in
@@ -33,8 +33,9 @@ from enum import Enum
 from fractions import Fraction
 from types import MappingProxyType
 
-from upcare_mpc.errors import BudgetExceeded, PrivacyError
+from upcare_mpc.errors import PrivacyError
 from upcare_mpc.journal import Entry, Event
+from upcare_mpc.privacy.accountant import Cap, Loss, Spent
 
 __all__ = ["Account", "Balance", "Caps", "Charge", "Key", "Ledger", "State"]
 
@@ -83,19 +84,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
-    """What one release costs, in full."""
+    """What one release costs, in full, and what it was for."""
 
-    epsilon: Fraction
-    delta: Fraction
+    loss: Loss
     purpose: str
-
-    def __post_init__(self) -> None:
-        """Check the ranges; a charge that costs nothing is a mistake."""
-        if self.epsilon <= 0 or not 0 <= self.delta < 1:
-            raise PrivacyError(
-                f"a charge has epsilon > 0 and delta in [0, 1), "
-                f"got {float(self.epsilon):g} and {float(self.delta):g}"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +95,13 @@ class Caps:
     """The most that may ever be charged; set by the registry.
 
     Attributes:
-        epsilon: Cap over everything.
-        delta: Cap over everything.
-        purposes: Smaller epsilon caps for single purposes. A purpose that is not listed is
-            bounded by ``epsilon`` alone; whether it is accepted at all is for the policy.
+        everything: Over all studies.
+        purposes: For the studies of single purposes. A purpose that is not listed is bounded by
+            ``everything`` alone; whether it is accepted at all is for the policy.
     """
 
-    epsilon: Fraction
-    delta: Fraction
-    purposes: Mapping[str, Fraction] = field(default_factory=dict)
+    everything: Cap
+    purposes: Mapping[str, Cap] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Freeze the sub-caps."""
@@ -136,24 +126,25 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """Sums over the accounts.
+    """Sums over the accounts, and what is left under the cap over everything.
 
     Attributes:
-        reserved: Epsilon of studies agreed to and not yet begun.
-        spent: Epsilon of studies begun, whether or not their output has left.
-        delta: Delta of both.
-        left: Epsilon left under the cap over everything; never negative unless the registry
-            lowered its cap afterwards.
-        delta_left: Delta left.
-        purposes: Epsilon reserved or spent by purpose.
+        reserved: Of studies agreed to and not yet begun.
+        spent: Of studies begun, whether or not their output has left.
+        together: Of both; what counts against the cap.
+        purposes: Of both, by purpose.
+        epsilon_left: Most epsilon that one more study may ask with Laplace noise.
+        rho_left: Most rho that one more study may cost with Gaussian noise.
+        delta_left: Most delta that the sampler of one more study may have.
     """
 
-    reserved: Fraction
-    spent: Fraction
-    delta: Fraction
-    left: Fraction
+    reserved: Spent
+    spent: Spent
+    together: Spent
+    purposes: Mapping[str, Spent]
+    epsilon_left: Fraction
+    rho_left: Fraction
     delta_left: Fraction
-    purposes: Mapping[str, Fraction]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,21 +176,22 @@ class Ledger:
     def balance(self) -> Balance:
         """Add up everything that was reserved or spent and not released."""
         held = [a for a in self.accounts.values() if a.state is not State.RELEASED]
-        reserved = sum((a.charge.epsilon for a in held if a.state is State.RESERVED), Fraction(0))
-        epsilon = sum((a.charge.epsilon for a in held), Fraction(0))
-        delta = sum((a.charge.delta for a in held), Fraction(0))
-        purposes: dict[str, Fraction] = {}
+        reserved = Spent.on(a.charge.loss for a in held if a.state is State.RESERVED)
+        spent = Spent.on(a.charge.loss for a in held if a.state is not State.RESERVED)
+        together = Spent.on(a.charge.loss for a in held)
+        purposes: dict[str, Spent] = {}
         for a in held:
-            purposes[a.charge.purpose] = purposes.get(a.charge.purpose, Fraction(0)) + (
-                a.charge.epsilon
-            )
+            so_far = purposes.get(a.charge.purpose, Spent())
+            purposes[a.charge.purpose] = so_far.plus(a.charge.loss)
+        cap = self.caps.everything
         return Balance(
             reserved=reserved,
-            spent=epsilon - reserved,
-            delta=delta,
-            left=self.caps.epsilon - epsilon,
-            delta_left=self.caps.delta - delta,
+            spent=spent,
+            together=together,
             purposes=MappingProxyType(purposes),
+            epsilon_left=cap.epsilon_left(together),
+            rho_left=cap.rho_left(together),
+            delta_left=cap.delta_left(together),
         )
 
     def reserve(self, key: Key, charge: Charge) -> Event:
@@ -216,18 +208,11 @@ class Ledger:
     def check(self, charge: Charge) -> None:
         """Raise what ``reserve`` would raise for a fresh key; for previews."""
         balance = self.balance()
-        if charge.epsilon > balance.left:
-            raise BudgetExceeded("all studies", asked=charge.epsilon, left=balance.left)
-        if charge.delta > balance.delta_left:
-            raise PrivacyError(
-                f"privacy budget exceeded: delta {float(charge.delta):.3g} asked, "
-                f"{float(balance.delta_left):.3g} left under the cap for all studies"
-            )
+        self.caps.everything.check(balance.together, charge.loss, account="all studies")
         if charge.purpose in self.caps.purposes:
-            used = balance.purposes.get(charge.purpose, Fraction(0))
-            left = self.caps.purposes[charge.purpose] - used
-            if charge.epsilon > left:
-                raise BudgetExceeded(f"purpose {charge.purpose}", asked=charge.epsilon, left=left)
+            used = balance.purposes.get(charge.purpose, Spent())
+            cap = self.caps.purposes[charge.purpose]
+            cap.check(used, charge.loss, account=f"purpose {charge.purpose}")
 
     def spend(self, key: Key) -> Event:
         """Turn a reservation into an expense, before any input share leaves."""
@@ -290,14 +275,17 @@ def _account_for(accounts: Mapping[Key, Account], step: str, key: Key) -> Accoun
 
 
 def _event(step: str, key: Key, charge: Charge) -> Event:
+    """Write the loss in the terms it is charged in: epsilon, from which rho follows, or rho."""
+    loss = charge.loss
+    own = {"rho": str(loss.rho)} if loss.epsilon is None else {"epsilon": str(loss.epsilon)}
     return Event(
         kind=_PREFIX + step,
         body={
             "study": key.study.hex(),
             "session": key.session.hex(),
-            "epsilon": str(charge.epsilon),
-            "delta": str(charge.delta),
+            "delta": str(loss.delta),
             "purpose": charge.purpose,
+            **own,
         },
     )
 
@@ -307,11 +295,14 @@ def _parse(entry: Entry) -> tuple[Key, Charge]:
     body = {name: str(value) for name, value in entry.fields().items()}
     try:
         key = Key(study=bytes.fromhex(body["study"]), session=bytes.fromhex(body["session"]))
-        charge = Charge(
-            epsilon=Fraction(body["epsilon"]),
-            delta=Fraction(body["delta"]),
-            purpose=body["purpose"],
-        )
+        delta = Fraction(body["delta"])
+        if ("epsilon" in body) == ("rho" in body):
+            raise KeyError
+        if "epsilon" in body:
+            loss = Loss.pure(Fraction(body["epsilon"]), delta)
+        else:
+            loss = Loss.concentrated(Fraction(body["rho"]), delta)
+        charge = Charge(loss=loss, purpose=body["purpose"])
     except (KeyError, ValueError, ZeroDivisionError):
         raise PrivacyError("not a ledger entry of this version") from None
     return key, charge

@@ -19,14 +19,14 @@ Independent noise and its symmetry make the signs of the changes irrelevant.
 The result is never above ``rho``'s conversion plus the sampler's own delta, since it is the smaller
 of the two. Losses found so are for reporting ONE release; what composes is rho (``accountant``).
 
-Limits: up to 12 cells and 8 ways to spread; beyond that the conversion is what is reported.
-
-No study can ask for Gaussian noise yet; this is for when one can.
+Limits: up to 12 cells, 8 ways to spread, and noise of at most 8192 in size (sigma up to about 900);
+beyond that the conversion is what is reported.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import product
+from itertools import accumulate, islice, product
 from math import ceil, prod
 
 from upcare_mpc.privacy.concentrated import delta_at
@@ -40,9 +40,11 @@ __all__ = ["converted_delta", "delta_by_grid", "delta_exactly", "release_delta_a
 _MOST_CELLS = 12
 _MOST_SPREADS = 8
 _MOST_OUTCOMES = 1 << 16
+_MOST_SUPPORT = 1 << 13
 _GRID_STEPS = 1024  # steps of the grid from loss 0 to the largest loss of one cell
 _MASS_BITS = 72
 _LOSS_BITS = 96
+_TRIMMED = 1 << 16  # masses that no list needs to keep
 _COEFFICIENT_BYTES = 20  # holds a sum of 2^14 products of two masses of at most 2^73
 
 
@@ -55,11 +57,14 @@ def release_delta_at(law: SampledGaussian, pooled: Sensitivity, epsilon: Fractio
         epsilon: At least 0.
     """
     bound = converted_delta(law, pooled, epsilon)
-    if pooled.d0 > _MOST_CELLS:
+    if pooled.d0 > _MOST_CELLS or law.support > _MOST_SUPPORT:
+        return bound
+    listed = list(islice(spreads(pooled), _MOST_SPREADS + 1))
+    if len(listed) > _MOST_SPREADS:
         return bound
     worst = Fraction(0)
-    for count, spread in enumerate(spreads(pooled), 1):
-        if count > _MOST_SPREADS or worst >= bound:
+    for spread in listed:
+        if worst >= bound:
             return bound
         few = prod(2 * law.support + 1 + shift for shift in spread) <= _MOST_OUTCOMES
         exact = few or len(spread) == 1
@@ -100,11 +105,13 @@ def delta_exactly(law: SampledGaussian, spread: Sequence[int], epsilon: Fraction
 def delta_by_grid(law: SampledGaussian, spread: Sequence[int], epsilon: Fraction) -> Fraction:
     """Bound ``delta_exactly`` from above, by losses rounded up to a grid."""
     step = _step(law, max(spread))
+    cells = {shift: _losses(law, shift, step) for shift in set(spread)}
     total, offset, certain = [1 << _MASS_BITS], 0, 0
     for shift in spread:
-        masses, lowest, outside = _losses(law, shift, step)
-        total, offset = _convolved(total, masses), offset + lowest
-        certain += outside
+        masses, lowest, outside = cells[shift]
+        total, cut, above = _trimmed(_convolved(total, masses))
+        offset += lowest + cut
+        certain += outside + above
     excess, one = certain << _MASS_BITS, 1 << _MASS_BITS
     first = max(0, epsilon // step + 1 - offset)  # the first loss above epsilon
     if first < len(total):
@@ -142,9 +149,27 @@ def _losses(law: SampledGaussian, shift: int, step: Fraction) -> tuple[list[int]
             buckets[point] = buckets.get(point, 0) + mass
     if not buckets:
         return [0], 0, certain
-    lowest = min(buckets)
-    masses = [buckets.get(point, 0) for point in range(lowest, max(buckets) + 1)]
-    return masses, lowest, certain
+    points = sorted(buckets)
+    kept, cut, above = _trimmed([buckets[point] for point in points])
+    points = points[cut : cut + len(kept)]
+    buckets = dict(zip(points, kept, strict=True))
+    masses = [buckets.get(point, 0) for point in range(points[0], points[-1] + 1)]
+    return masses, points[0], certain + above
+
+
+def _trimmed(masses: list[int]) -> tuple[list[int], int, int]:
+    """Cut off both ends, each of less than ``2^-56``, so that long tails do not make long lists.
+
+    Returns:
+        The masses kept, how many were cut off below, and the mass cut off above. What is below
+        moves up to the first one kept, and what is above counts as lost: delta only rises.
+    """
+    sums = list(accumulate(masses))
+    first = bisect_left(sums, _TRIMMED)
+    last = bisect_right(sums, sums[-1] - _TRIMMED, lo=first)
+    if last >= len(sums):
+        return masses, 0, 0
+    return [sums[first], *masses[first + 1 : last + 1]], first, sums[-1] - sums[last]
 
 
 def _convolved(a: list[int], b: list[int]) -> list[int]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from upcare_mpc.errors import ProtocolError
+from upcare_mpc.study.draw import Draw, committee_digest, read_draw
 
 __all__ = ["Descriptor", "Member"]
 
@@ -49,8 +50,11 @@ class Descriptor:
         layout: Digest of the table's layout.
         cells: Number of cells of the table.
         law: Digest of the exact law of the noise.
+        noise: Where the noise comes from, ``direct`` or a draw of the noise bank.
         program: Name and version of the program.
-        epsilon: What every registry is charged.
+        epsilon: What every registry is charged, with Laplace noise; none with Gaussian noise.
+        rho: What every registry is charged, as zero-concentrated loss.
+        delta: What every registry is charged next to either.
         overlap: Registries that may know one patient.
         signing_key: Ed25519 key of the researcher, 32 bytes.
         sealing_key: X25519 key that the result is sealed to, 32 bytes.
@@ -65,8 +69,11 @@ class Descriptor:
     layout: bytes
     cells: int
     law: bytes
+    noise: str
     program: str
-    epsilon: Fraction
+    epsilon: Fraction | None
+    rho: Fraction
+    delta: Fraction
     overlap: int
     signing_key: bytes
     sealing_key: bytes
@@ -96,6 +103,18 @@ class Descriptor:
             )
         if not 1 <= self.cells <= 1 << 20:
             raise ProtocolError(f"a table has 1 to {1 << 20} cells, got {self.cells}")
+        read_draw(self.noise, cells=self.cells)
+
+    @property
+    def draw(self) -> Draw | None:
+        """The draw of the noise bank; ``None`` where the noise is drawn in the session."""
+        return read_draw(self.noise, cells=self.cells)
+
+    @property
+    def committee(self) -> bytes:
+        """Digest of the computing registries in their order."""
+        seats = self.roster[: self.parties]
+        return committee_digest(self.network, [(m.name, m.certificate) for m in seats])
 
     def place(self, name: str) -> int:
         """Give a registry's place in the roster."""
@@ -113,8 +132,11 @@ class Descriptor:
             "layout": self.layout.hex(),
             "cells": self.cells,
             "law": self.law.hex(),
+            "noise": self.noise,
             "program": self.program,
-            "epsilon": f"{self.epsilon.numerator}/{self.epsilon.denominator}",
+            "epsilon": None if self.epsilon is None else _ratio(self.epsilon),
+            "rho": _ratio(self.rho),
+            "delta": _ratio(self.delta),
             "overlap": self.overlap,
             "signing_key": self.signing_key.hex(),
             "sealing_key": self.sealing_key.hex(),
@@ -156,8 +178,11 @@ class Descriptor:
                 layout=bytes.fromhex(content["layout"]),
                 cells=int(content["cells"]),
                 law=bytes.fromhex(content["law"]),
+                noise=str(content["noise"]),
                 program=str(content["program"]),
-                epsilon=Fraction(content["epsilon"]),
+                epsilon=None if content["epsilon"] is None else Fraction(content["epsilon"]),
+                rho=Fraction(content["rho"]),
+                delta=Fraction(content["delta"]),
                 overlap=int(content["overlap"]),
                 signing_key=bytes.fromhex(content["signing_key"]),
                 sealing_key=bytes.fromhex(content["sealing_key"]),
@@ -178,3 +203,7 @@ class Descriptor:
         if descriptor.canonical() != received:
             raise ProtocolError("a session descriptor is not in canonical form")
         return descriptor
+
+
+def _ratio(value: Fraction) -> str:
+    return f"{value.numerator}/{value.denominator}"

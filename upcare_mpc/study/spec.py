@@ -10,7 +10,9 @@
     where = "site = 'C50' and age >= 18"
     [privacy]
     epsilon = 1.0
-    mechanism = "laplace"                      # optional
+    mechanism = "laplace"                      # optional; or "gaussian", which wants a delta too
+    [release]                                  # optional: what has to hold before anything opens
+    minimum_cohort = 50
     [survival]                                 # a table named after the kind: its options
     ...
 
@@ -47,18 +49,31 @@ from upcare_mpc.study.document import (
 )
 from upcare_mpc.study.expression import Expression, canonical
 
-__all__ = ["MAX_BYTES", "Arm", "Option", "Study", "parse"]
+__all__ = ["MAX_BYTES", "MAX_COHORT", "Arm", "Option", "Release", "Study", "parse"]
 
 MAX_EPSILON: Final = 100
-MAX_DENOMINATOR: Final = 10**30  # of epsilon
-MECHANISMS: Final = ("laplace",)
+MIN_DELTA: Final = Fraction(1, 2**40)  # what a sampler may add
+MAX_DENOMINATOR: Final = 10**30  # of epsilon and delta
+MECHANISMS: Final = ("laplace", "gaussian")
+MAX_COHORT: Final = 10**9
+MAX_SUPPRESSED: Final = 10**6
 MAX_OVERLAP: Final = 64
 MAX_NESTING: Final = 8  # of options
 MAX_NUMBER: Final = 10**9  # among options
 
 _VERSION = 1
 _KIND = r"[a-z][a-z0-9_]{0,30}"
-_TOP = ("version", "title", "kind", "purpose", "registries", "overlap", "cohort", "privacy")
+_TOP = (
+    "version",
+    "title",
+    "kind",
+    "purpose",
+    "registries",
+    "overlap",
+    "cohort",
+    "privacy",
+    "release",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +82,20 @@ class Arm:
 
     label: str
     where: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What has to hold before anything is opened; compared inside the protocol.
+
+    Attributes:
+        minimum_cohort: Nothing is opened if the pooled noisy total of the table is below it. That
+            total, and no exact count, is what is meant by the cohort.
+        suppress_below: A cell whose pooled noisy value is below it is not opened.
+    """
+
+    minimum_cohort: int | None = None
+    suppress_below: int | None = None
 
 
 Option: TypeAlias = (
@@ -87,7 +116,10 @@ class Study:
             known (``resolved``).
         where: The cohort.
         epsilon: Privacy loss of the whole study for one patient.
-        mechanism: Law of the noise.
+        delta: Probability with which the loss may be more; with Gaussian noise alone, where it is
+            part of the question. Laplace noise has one of at most 2^-40.
+        mechanism: Law of the noise: ``laplace`` or ``gaussian``.
+        release: What has to hold before anything is opened.
         options: What the kind needs to know.
     """
 
@@ -98,7 +130,9 @@ class Study:
     overlap: int | None
     where: Expression
     epsilon: Fraction
+    delta: Fraction | None
     mechanism: str
+    release: Release
     options: Mapping[str, Option]
 
     def resolved(self, network_overlap: int) -> "Study":
@@ -126,7 +160,15 @@ class Study:
             "registries": list(self.registries),
             "overlap": self.overlap,
             "cohort": {"where": canonical(self.where)},
-            "privacy": {"epsilon": _ratio(self.epsilon), "mechanism": self.mechanism},
+            "privacy": {
+                "epsilon": _ratio(self.epsilon),
+                "delta": None if self.delta is None else _ratio(self.delta),
+                "mechanism": self.mechanism,
+            },
+            "release": {
+                "minimum_cohort": self.release.minimum_cohort,
+                "suppress_below": self.release.suppress_below,
+            },
             "options": _plain(self.options),
         }
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
@@ -149,11 +191,10 @@ class Study:
         table = Table(content, "study")
         table.only(("upcare_study", "options", *_TOP[1:]))
         privacy = table.table("privacy")
-        written = privacy.text("epsilon")
-        if not re.fullmatch(r"[1-9][0-9]{0,40}/[1-9][0-9]{0,40}", written, re.ASCII):
-            raise StudyError("study: privacy.epsilon: wanted a fraction in canonical form")
-        privacy.content = {**privacy.content, "epsilon": Fraction(written)}
-        study = _study({**content, "privacy": privacy.content}, "study", options_key="options")
+        given = {**privacy.content, "epsilon": _canonical_ratio(privacy, "epsilon")}
+        if given.get("delta") is not None:
+            given["delta"] = _canonical_ratio(privacy, "delta")
+        study = _study({**content, "privacy": given}, "study", options_key="options")
         if study.canonical() != received:
             raise StudyError("study: wanted canonical bytes, got another spelling of a study")
         return study
@@ -190,7 +231,8 @@ def _study(content: dict[str, Any], name: str, *, options_key: str) -> Study:
     cohort = table.table("cohort")
     cohort.only(("where",))
     privacy = table.table("privacy")
-    privacy.only(("epsilon", "mechanism"))
+    privacy.only(("epsilon", "delta", "mechanism"))
+    mechanism = _mechanism(privacy)
     return Study(
         title=_title(table),
         kind=kind,
@@ -199,7 +241,9 @@ def _study(content: dict[str, Any], name: str, *, options_key: str) -> Study:
         overlap=_overlap(table),
         where=language.parse(cohort.text("where"), place=cohort.place("where")),
         epsilon=_epsilon(privacy),
-        mechanism=_mechanism(privacy),
+        delta=_delta(privacy, mechanism),
+        mechanism=mechanism,
+        release=_release(table),
         options=_options(table.table(options_key), nesting=0),
     )
 
@@ -227,22 +271,68 @@ def _registries(table: Table) -> tuple[str, ...]:
 def _overlap(table: Table) -> int | None:
     if table.content.get("overlap") is None:
         return None
-    overlap = table.integer("overlap")
-    if not 1 <= overlap <= MAX_OVERLAP:
-        place = table.place("overlap")
-        raise StudyError(f"{place}: wanted a whole number from 1 to {MAX_OVERLAP}")
-    return overlap
+    return _count(table, "overlap", MAX_OVERLAP)
 
 
 def _epsilon(privacy: Table) -> Fraction:
-    value = privacy.get("epsilon")
-    place = privacy.place("epsilon")
+    epsilon = _number(privacy, "epsilon")
+    if not 0 < epsilon <= MAX_EPSILON:
+        raise StudyError(
+            f"{privacy.place('epsilon')}: wanted more than 0 and at most {MAX_EPSILON}"
+        )
+    return epsilon
+
+
+def _delta(privacy: Table, mechanism: str) -> Fraction | None:
+    stated = privacy.content.get("delta") is not None  # canonical bytes say null
+    if mechanism == "laplace":
+        if stated:
+            raise StudyError(
+                f"{privacy.place('delta')}: wanted none with mechanism laplace, "
+                "whose delta is at most 2^-40"
+            )
+        return None
+    if not stated:
+        raise StudyError(
+            f"{privacy.name}: missing key '{privacy.path}delta'; Gaussian noise wants one, "
+            "for example 1e-9"
+        )
+    delta = _number(privacy, "delta")
+    if not MIN_DELTA < delta < 1:
+        raise StudyError(
+            f"{privacy.place('delta')}: wanted more than 2^-40 and less than 1, "
+            f"got {float(delta):g}"
+        )
+    return delta
+
+
+def _release(table: Table) -> Release:
+    if "release" not in table.content:
+        return Release()
+    release = table.table("release")
+    release.only(("minimum_cohort", "suppress_below"))
+    return Release(
+        minimum_cohort=_count(release, "minimum_cohort", MAX_COHORT),
+        suppress_below=_count(release, "suppress_below", MAX_SUPPRESSED),
+    )
+
+
+def _count(table: Table, key: str, most: int) -> int | None:
+    """Read a whole number from 1 that may be left out; canonical bytes say null then."""
+    if table.content.get(key) is None:
+        return None
+    count = table.integer(key)
+    if not 1 <= count <= most:
+        raise StudyError(f"{table.place(key)}: wanted a whole number from 1 to {most}")
+    return count
+
+
+def _number(table: Table, key: str) -> Fraction:
+    value = table.get(key)
     if isinstance(value, bool) or not isinstance(value, int | Fraction):
-        raise StudyError(f"{place}: wanted a number, got {kind_of(value)}")
-    if not 0 < value <= MAX_EPSILON:
-        raise StudyError(f"{place}: wanted more than 0 and at most {MAX_EPSILON}")
+        raise StudyError(f"{table.place(key)}: wanted a number, got {kind_of(value)}")
     if Fraction(value).denominator > MAX_DENOMINATOR:
-        raise StudyError(f"{place}: wanted at most 30 decimals")
+        raise StudyError(f"{table.place(key)}: wanted at most 30 decimals")
     return Fraction(value)
 
 
@@ -339,3 +429,11 @@ def _plain(option: Option) -> Any:
 
 def _ratio(value: Fraction) -> str:
     return f"{value.numerator}/{value.denominator}"
+
+
+def _canonical_ratio(table: Table, key: str) -> Fraction:
+    """Read what ``_ratio`` wrote."""
+    written = table.text(key)
+    if not re.fullmatch(r"[1-9][0-9]{0,40}/[1-9][0-9]{0,40}", written, re.ASCII):
+        raise StudyError(f"{table.place(key)}: wanted a fraction in canonical form")
+    return Fraction(written)

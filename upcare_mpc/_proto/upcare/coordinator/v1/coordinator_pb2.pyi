@@ -73,7 +73,7 @@ class ResultResponse(_message.Message):
     def __init__(self, descriptor: _Optional[bytes] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., certificate: _Optional[str] = ...) -> None: ...
 
 class Quote(_message.Message):
-    __slots__ = ("study_digest", "registry", "verdict", "reason", "snapshot", "computes", "certificate", "epsilon_left")
+    __slots__ = ("study_digest", "registry", "verdict", "reason", "snapshot", "computes", "certificate", "epsilon_left", "rho_left")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERDICT_UNSPECIFIED: _ClassVar[Quote.Verdict]
@@ -94,6 +94,7 @@ class Quote(_message.Message):
     COMPUTES_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     EPSILON_LEFT_FIELD_NUMBER: _ClassVar[int]
+    RHO_LEFT_FIELD_NUMBER: _ClassVar[int]
     study_digest: bytes
     registry: str
     verdict: Quote.Verdict
@@ -102,10 +103,11 @@ class Quote(_message.Message):
     computes: bool
     certificate: str
     epsilon_left: str
-    def __init__(self, study_digest: _Optional[bytes] = ..., registry: _Optional[str] = ..., verdict: _Optional[_Union[Quote.Verdict, str]] = ..., reason: _Optional[str] = ..., snapshot: _Optional[bytes] = ..., computes: _Optional[bool] = ..., certificate: _Optional[str] = ..., epsilon_left: _Optional[str] = ...) -> None: ...
+    rho_left: str
+    def __init__(self, study_digest: _Optional[bytes] = ..., registry: _Optional[str] = ..., verdict: _Optional[_Union[Quote.Verdict, str]] = ..., reason: _Optional[str] = ..., snapshot: _Optional[bytes] = ..., computes: _Optional[bool] = ..., certificate: _Optional[str] = ..., epsilon_left: _Optional[str] = ..., rho_left: _Optional[str] = ...) -> None: ...
 
 class AttendRequest(_message.Message):
-    __slots__ = ("call", "join", "quote", "approval", "phase", "output", "spent", "failure", "decision")
+    __slots__ = ("call", "join", "quote", "approval", "phase", "output", "spent", "failure", "decision", "banks")
     CALL_FIELD_NUMBER: _ClassVar[int]
     JOIN_FIELD_NUMBER: _ClassVar[int]
     QUOTE_FIELD_NUMBER: _ClassVar[int]
@@ -115,6 +117,7 @@ class AttendRequest(_message.Message):
     SPENT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
+    BANKS_FIELD_NUMBER: _ClassVar[int]
     call: int
     join: Join
     quote: Quote
@@ -124,10 +127,11 @@ class AttendRequest(_message.Message):
     spent: _study_pb2.Spent
     failure: Failure
     decision: Decision
-    def __init__(self, call: _Optional[int] = ..., join: _Optional[_Union[Join, _Mapping]] = ..., quote: _Optional[_Union[Quote, _Mapping]] = ..., approval: _Optional[_Union[_study_pb2.Approval, _Mapping]] = ..., phase: _Optional[_Union[Phase, _Mapping]] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ...) -> None: ...
+    banks: Banks
+    def __init__(self, call: _Optional[int] = ..., join: _Optional[_Union[Join, _Mapping]] = ..., quote: _Optional[_Union[Quote, _Mapping]] = ..., approval: _Optional[_Union[_study_pb2.Approval, _Mapping]] = ..., phase: _Optional[_Union[Phase, _Mapping]] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., banks: _Optional[_Union[Banks, _Mapping]] = ...) -> None: ...
 
 class AttendResponse(_message.Message):
-    __slots__ = ("call", "offer", "proposal", "start", "abort", "releases", "recall", "finished")
+    __slots__ = ("call", "offer", "proposal", "start", "abort", "releases", "recall", "finished", "fill")
     CALL_FIELD_NUMBER: _ClassVar[int]
     OFFER_FIELD_NUMBER: _ClassVar[int]
     PROPOSAL_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +140,7 @@ class AttendResponse(_message.Message):
     RELEASES_FIELD_NUMBER: _ClassVar[int]
     RECALL_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
+    FILL_FIELD_NUMBER: _ClassVar[int]
     call: int
     offer: Offer
     proposal: Proposal
@@ -144,7 +149,8 @@ class AttendResponse(_message.Message):
     releases: Releases
     recall: Recall
     finished: Finished
-    def __init__(self, call: _Optional[int] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., proposal: _Optional[_Union[Proposal, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., releases: _Optional[_Union[Releases, _Mapping]] = ..., recall: _Optional[_Union[Recall, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ...) -> None: ...
+    fill: FillProposal
+    def __init__(self, call: _Optional[int] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., proposal: _Optional[_Union[Proposal, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., releases: _Optional[_Union[Releases, _Mapping]] = ..., recall: _Optional[_Union[Recall, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., fill: _Optional[_Union[FillProposal, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("version",)
@@ -207,6 +213,38 @@ class Finished(_message.Message):
     SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
     session_digest: bytes
     def __init__(self, session_digest: _Optional[bytes] = ...) -> None: ...
+
+class Banks(_message.Message):
+    __slots__ = ("life", "room", "banks")
+    LIFE_FIELD_NUMBER: _ClassVar[int]
+    ROOM_FIELD_NUMBER: _ClassVar[int]
+    BANKS_FIELD_NUMBER: _ClassVar[int]
+    life: bytes
+    room: int
+    banks: _containers.RepeatedCompositeFieldContainer[Bank]
+    def __init__(self, life: _Optional[bytes] = ..., room: _Optional[int] = ..., banks: _Optional[_Iterable[_Union[Bank, _Mapping]]] = ...) -> None: ...
+
+class Bank(_message.Message):
+    __slots__ = ("committee", "law", "epoch", "next", "segments")
+    COMMITTEE_FIELD_NUMBER: _ClassVar[int]
+    LAW_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    committee: bytes
+    law: bytes
+    epoch: bytes
+    next: int
+    segments: int
+    def __init__(self, committee: _Optional[bytes] = ..., law: _Optional[bytes] = ..., epoch: _Optional[bytes] = ..., next: _Optional[int] = ..., segments: _Optional[int] = ...) -> None: ...
+
+class FillProposal(_message.Message):
+    __slots__ = ("fill", "certificates")
+    FILL_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    fill: bytes
+    certificates: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, fill: _Optional[bytes] = ..., certificates: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Phase(_message.Message):
     __slots__ = ("session_digest", "phase")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19upcare/node/v1/node.proto\x12\x0eupcare.node.v1\"\x0f\n\rStatusRequest\"\x87\x01\n\x0eStatusResponse\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\x11\n\tattending\x18\x02 \x01(\x08\x12\x10\n\x08snapshot\x18\x03 \x01(\x0c\x12-\n\x07waiting\x18\x04 \x03(\x0b\x32\x1c.upcare.node.v1.WaitingStudy\x12\x0f\n\x07running\x18\x05 \x01(\r\"K\n\x0cWaitingStudy\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\x12\r\n\x05study\x18\x02 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\")\n\x0e\x41pproveRequest\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\"*\n\x0f\x41pproveResponse\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\"8\n\rRefuseRequest\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\")\n\x0eRefuseResponse\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\x32\xe8\x01\n\x08Operator\x12G\n\x06Status\x12\x1d.upcare.node.v1.StatusRequest\x1a\x1e.upcare.node.v1.StatusResponse\x12J\n\x07\x41pprove\x12\x1e.upcare.node.v1.ApproveRequest\x1a\x1f.upcare.node.v1.ApproveResponse\x12G\n\x06Refuse\x12\x1d.upcare.node.v1.RefuseRequest\x1a\x1e.upcare.node.v1.RefuseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19upcare/node/v1/node.proto\x12\x0eupcare.node.v1\"\x0f\n\rStatusRequest\"\x87\x01\n\x0eStatusResponse\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\x11\n\tattending\x18\x02 \x01(\x08\x12\x10\n\x08snapshot\x18\x03 \x01(\x0c\x12-\n\x07waiting\x18\x04 \x03(\x0b\x32\x1c.upcare.node.v1.WaitingStudy\x12\x0f\n\x07running\x18\x05 \x01(\r\"K\n\x0cWaitingStudy\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\x12\r\n\x05study\x18\x02 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x03 \x01(\x0c\")\n\x0e\x41pproveRequest\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\"*\n\x0f\x41pproveResponse\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\"8\n\rRefuseRequest\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\")\n\x0eRefuseResponse\x12\x17\n\x0fquestion_digest\x18\x01 \x01(\x0c\"\r\n\x0b\x42\x61nkRequest\"Z\n\x0c\x42\x61nkResponse\x12\x10\n\x08registry\x18\x01 \x01(\t\x12\r\n\x05\x63\x65lls\x18\x02 \x01(\r\x12)\n\x05ready\x18\x03 \x03(\x0b\x32\x1a.upcare.node.v1.ReadyNoise\"`\n\nReadyNoise\x12\x0b\n\x03law\x18\x01 \x01(\t\x12\x12\n\nlaw_digest\x18\x02 \x01(\x0c\x12\x12\n\nregistries\x18\x03 \x03(\t\x12\r\n\x05\x63\x65lls\x18\x04 \x01(\r\x12\x0e\n\x06\x66illed\x18\x05 \x01(\r2\xab\x02\n\x08Operator\x12G\n\x06Status\x12\x1d.upcare.node.v1.StatusRequest\x1a\x1e.upcare.node.v1.StatusResponse\x12J\n\x07\x41pprove\x12\x1e.upcare.node.v1.ApproveRequest\x1a\x1f.upcare.node.v1.ApproveResponse\x12G\n\x06Refuse\x12\x1d.upcare.node.v1.RefuseRequest\x1a\x1e.upcare.node.v1.RefuseResponse\x12\x41\n\x04\x42\x61nk\x12\x1b.upcare.node.v1.BankRequest\x1a\x1c.upcare.node.v1.BankResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +45,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFUSEREQUEST']._serialized_end=420
   _globals['_REFUSERESPONSE']._serialized_start=422
   _globals['_REFUSERESPONSE']._serialized_end=463
-  _globals['_OPERATOR']._serialized_start=466
-  _globals['_OPERATOR']._serialized_end=698
+  _globals['_BANKREQUEST']._serialized_start=465
+  _globals['_BANKREQUEST']._serialized_end=478
+  _globals['_BANKRESPONSE']._serialized_start=480
+  _globals['_BANKRESPONSE']._serialized_end=570
+  _globals['_READYNOISE']._serialized_start=572
+  _globals['_READYNOISE']._serialized_end=668
+  _globals['_OPERATOR']._serialized_start=671
+  _globals['_OPERATOR']._serialized_end=970
 # @@protoc_insertion_point(module_scope)

@@ -59,3 +59,31 @@ class RefuseResponse(_message.Message):
     QUESTION_DIGEST_FIELD_NUMBER: _ClassVar[int]
     question_digest: bytes
     def __init__(self, question_digest: _Optional[bytes] = ...) -> None: ...
+
+class BankRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class BankResponse(_message.Message):
+    __slots__ = ("registry", "cells", "ready")
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    READY_FIELD_NUMBER: _ClassVar[int]
+    registry: str
+    cells: int
+    ready: _containers.RepeatedCompositeFieldContainer[ReadyNoise]
+    def __init__(self, registry: _Optional[str] = ..., cells: _Optional[int] = ..., ready: _Optional[_Iterable[_Union[ReadyNoise, _Mapping]]] = ...) -> None: ...
+
+class ReadyNoise(_message.Message):
+    __slots__ = ("law", "law_digest", "registries", "cells", "filled")
+    LAW_FIELD_NUMBER: _ClassVar[int]
+    LAW_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REGISTRIES_FIELD_NUMBER: _ClassVar[int]
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    FILLED_FIELD_NUMBER: _ClassVar[int]
+    law: str
+    law_digest: bytes
+    registries: _containers.RepeatedScalarFieldContainer[str]
+    cells: int
+    filled: int
+    def __init__(self, law: _Optional[str] = ..., law_digest: _Optional[bytes] = ..., registries: _Optional[_Iterable[str]] = ..., cells: _Optional[int] = ..., filled: _Optional[int] = ...) -> None: ...

@@ -49,6 +49,11 @@ class OperatorStub:
                 request_serializer=upcare_dot_node_dot_v1_dot_node__pb2.RefuseRequest.SerializeToString,
                 response_deserializer=upcare_dot_node_dot_v1_dot_node__pb2.RefuseResponse.FromString,
                 _registered_method=True)
+        self.Bank = channel.unary_unary(
+                '/upcare.node.v1.Operator/Bank',
+                request_serializer=upcare_dot_node_dot_v1_dot_node__pb2.BankRequest.SerializeToString,
+                response_deserializer=upcare_dot_node_dot_v1_dot_node__pb2.BankResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServicer:
@@ -79,6 +84,13 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Bank(self, request, context):
+        """Bank says how much jointly drawn noise is ready.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +108,11 @@ def add_OperatorServicer_to_server(servicer, server):
                     servicer.Refuse,
                     request_deserializer=upcare_dot_node_dot_v1_dot_node__pb2.RefuseRequest.FromString,
                     response_serializer=upcare_dot_node_dot_v1_dot_node__pb2.RefuseResponse.SerializeToString,
+            ),
+            'Bank': grpc.unary_unary_rpc_method_handler(
+                    servicer.Bank,
+                    request_deserializer=upcare_dot_node_dot_v1_dot_node__pb2.BankRequest.FromString,
+                    response_serializer=upcare_dot_node_dot_v1_dot_node__pb2.BankResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +196,33 @@ class Operator:
             '/upcare.node.v1.Operator/Refuse',
             upcare_dot_node_dot_v1_dot_node__pb2.RefuseRequest.SerializeToString,
             upcare_dot_node_dot_v1_dot_node__pb2.RefuseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Bank(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/upcare.node.v1.Operator/Bank',
+            upcare_dot_node_dot_v1_dot_node__pb2.BankRequest.SerializeToString,
+            upcare_dot_node_dot_v1_dot_node__pb2.BankResponse.FromString,
             options,
             channel_credentials,
             insecure,

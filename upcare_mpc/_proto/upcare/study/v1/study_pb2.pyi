@@ -71,15 +71,17 @@ class NoOutput(_message.Message):
     def __init__(self, session_digest: _Optional[bytes] = ..., registry: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Spent(_message.Message):
-    __slots__ = ("session_digest", "registry", "epsilon", "delta", "signature")
+    __slots__ = ("session_digest", "registry", "epsilon", "delta", "signature", "rho")
     SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
     REGISTRY_FIELD_NUMBER: _ClassVar[int]
     EPSILON_FIELD_NUMBER: _ClassVar[int]
     DELTA_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    RHO_FIELD_NUMBER: _ClassVar[int]
     session_digest: bytes
     registry: str
     epsilon: str
     delta: str
     signature: bytes
-    def __init__(self, session_digest: _Optional[bytes] = ..., registry: _Optional[str] = ..., epsilon: _Optional[str] = ..., delta: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    rho: str
+    def __init__(self, session_digest: _Optional[bytes] = ..., registry: _Optional[str] = ..., epsilon: _Optional[str] = ..., delta: _Optional[str] = ..., signature: _Optional[bytes] = ..., rho: _Optional[str] = ...) -> None: ...
