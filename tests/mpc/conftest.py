@@ -1,7 +1,9 @@
 """Several computing parties in one process, linked in memory."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from upcare_mpc.link.memory import connect
 from upcare_mpc.mpc.engine import Engine
 
 SESSION = bytes(range(32))
+sys.path.insert(0, str(Path(__file__).parent))  # for laws.py
 
 
 @pytest.fixture

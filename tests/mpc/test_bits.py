@@ -13,85 +13,20 @@ messages cancels r but not u: rank(L) = rank(L | Q). The hidden component of the
 result XOR what C knows, so the view is independent of it as well as far as the result is.
 """
 
-import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from lanes import COMMITTEES, TableLane, deal, joined, pack, rank, run_lanes, unpack
 
-from upcare_mpc.link.memory import MemoryChannel, connect
 from upcare_mpc.mpc.bits import Bits, Boolean, designated, product_terms
 from upcare_mpc.mpc.engine import Engine
 from upcare_mpc.mpc.field import Words
 from upcare_mpc.mpc.prss import Purpose, Subset, subsets
 
-COMMITTEES = [(3, 1), (5, 2), (7, 3)]
 Together = Callable[[int, int, Callable[[Engine], Awaitable[Any]]], list[Any]]
-
-
-class TableLane:
-    """A lane whose streams come from a table that the test sets; it records what is received."""
-
-    def __init__(
-        self,
-        channel: MemoryChannel,
-        parties: int,
-        threshold: int,
-        stream: Callable[[Subset, Purpose, int, int], Words],
-    ) -> None:
-        self.index, self.parties, self.threshold = channel.index, parties, threshold
-        self.received: dict[int, Words] = {}
-        self._channel, self._stream, self._round = channel, stream, 0
-
-    def stream(self, subset: Subset, purpose: Purpose, *, dealer: int, count: int) -> Words:
-        assert self.index in subset
-        return self._stream(subset, purpose, dealer, count)
-
-    def new_round(self) -> int:
-        self._round += 1
-        return self._round
-
-    def send(self, peer: int, label: int, words: Words) -> None:
-        self._channel.send(peer, label, words.tobytes())
-
-    async def receive(self, peer: int, label: int, *, count: int) -> Words:
-        words = np.frombuffer(await self._channel.receive(peer, label), np.uint64)
-        assert len(words) == count
-        self.received[peer] = words
-        return words
-
-    async def drain(self) -> None:
-        await asyncio.sleep(0)
-
-
-def run_lanes(
-    m: int,
-    t: int,
-    stream: Callable[[Subset, Purpose, int, int], Words],
-    work: Callable[[Boolean], Awaitable[Any]],
-) -> tuple[list[TableLane], list[Any]]:
-    lanes = [TableLane(channel, m, t, stream) for channel in connect(m)]
-
-    async def session() -> list[Any]:
-        return await asyncio.gather(*[work(Boolean(lane)) for lane in lanes])
-
-    return lanes, asyncio.run(session())
-
-
-def deal(m: int, t: int, components: dict[Subset, Words], party: int) -> Bits:
-    """A party's share, shape (c, 1, w), of a bit given by its components."""
-    return np.stack([components[s] for s in subsets(m, t) if party in s])[:, None, :]
-
-
-def joined(m: int, t: int, shares: list[Bits]) -> dict[Subset, Words]:
-    """The components of a sharing; all holders of one must have the same."""
-    components: dict[Subset, Words] = {}
-    for party, share in enumerate(shares):
-        for s, component in zip([s for s in subsets(m, t) if party in s], share, strict=True):
-            assert np.array_equal(components.setdefault(s, component), component), "holders differ"
-    return components
 
 
 # -- the operations are right -----------------------------------------------------------------
@@ -206,6 +141,60 @@ def test_every_party_deals_through_a_set_that_it_is_in(m: int, t: int) -> None:
         assert subset in subsets(m, t)
 
 
+@pytest.mark.parametrize(("m", "t"), COMMITTEES)
+def test_bits_open_to_one_party_and_nobody_else_receives_anything(
+    together: Together, m: int, t: int
+) -> None:
+    async def work(engine: Engine) -> tuple[list[Words | None], Words]:
+        circuit = Boolean(engine.lane())
+        bits = circuit.random(3, 2)
+        told = []
+        for party in range(m):
+            before = engine._channel.bytes_sent
+            told.append(await circuit.open_to(bits, party))
+            if party == engine.index:
+                assert engine._channel.bytes_sent == before
+        return told, await circuit.open(bits)
+
+    results = together(m, t, work)
+
+    for me, (told, opened) in enumerate(results):
+        for party, words in enumerate(told):
+            assert (words is not None) == (party == me)
+            assert words is None or np.array_equal(words, opened)
+
+
+@pytest.mark.parametrize(("m", "t"), COMMITTEES)
+def test_flipping_in_place_is_flipping(together: Together, m: int, t: int) -> None:
+    constant = np.array([[5], [0], [0xFFFFFFFFFFFFFFFF]], np.uint64)
+
+    async def work(engine: Engine) -> list[Words]:
+        circuit = Boolean(engine.lane())
+        bits = circuit.random(3, 2)
+        flipped, before = circuit.flip(bits, constant), bits.copy()
+        assert np.array_equal(bits, before)
+        circuit.flip_in_place(bits, constant)
+        return [await circuit.open(b) for b in (before, flipped, bits)]
+
+    before, flipped, in_place = together(m, t, work)[0]
+
+    assert np.array_equal(flipped, before ^ constant)
+    assert np.array_equal(in_place, flipped)
+
+
+@pytest.mark.parametrize("m", [3, 5, 7])
+def test_operands_of_an_and_are_left_alone(together: Together, m: int) -> None:
+    async def work(engine: Engine) -> bool:
+        circuit = Boolean(engine.lane())
+        x, y = circuit.random(2, 3), circuit.random(2, 3)
+        before = x.copy(), y.copy()
+        await circuit.conjunction(x, y)
+        await circuit.conjunction(x, x)
+        return np.array_equal(x, before[0]) and np.array_equal(y, before[1])
+
+    assert all(together(m, (m - 1) // 2, work))
+
+
 @pytest.mark.parametrize(("m", "words"), [(3, 1), (5, 2), (7, 3)])
 def test_an_and_costs_one_round_and_the_stated_bytes(
     together: Together, m: int, words: int
@@ -247,8 +236,7 @@ class AndForm:
         )
         self.products = list(itertools.product(sets, repeat=2))
         columns = len(self.words) + len(self.products)
-        trials = 64
-        bits = columns + trials  # one assignment a bit: the unit vectors, then random ones
+        bits = columns + 64  # one assignment a bit: the unit vectors, then random ones
         chance = np.random.default_rng(1)
         r = np.zeros((len(self.words), bits), np.uint8)
         x, y = (np.zeros((len(sets), bits), np.uint8) for _ in range(2))
@@ -256,22 +244,23 @@ class AndForm:
         for column, (s, s2) in enumerate(self.products, len(self.words)):
             x[sets.index(s), column] = y[sets.index(s2), column] = 1
         for table in (r, x, y):
-            table[:, columns:] = chance.integers(0, 2, (len(table), trials))
+            table[:, columns:] = chance.integers(0, 2, (len(table), 64))
         packed = {pair: pack(row) for pair, row in zip(self.words, r, strict=True)}
 
-        def stream(subset: Subset, purpose: Purpose, dealer: int, count: int) -> Words:
+        def fill(out: Words, subset: Subset, purpose: Purpose, dealer: int, start: int) -> None:
             assert purpose == "and"
-            return packed[dealer if dealer_in_label else 0, subset][:count]
+            assert not start
+            out[:] = packed[dealer if dealer_in_label else 0, subset]
 
         left, right = (
             {s: pack(row) for s, row in zip(sets, table, strict=True)} for table in (x, y)
         )
 
-        async def work(circuit: Boolean) -> Bits:
-            me = circuit._me
-            return await conjunction(circuit, deal(m, t, left, me), deal(m, t, right, me))
+        async def work(lane: TableLane) -> Bits:
+            x_share, y_share = deal(m, t, left, lane.index), deal(m, t, right, lane.index)
+            return await conjunction(Boolean(lane), x_share, y_share)
 
-        lanes, shares = run_lanes(m, t, stream, work)
+        lanes, shares = run_lanes(m, t, fill, work)
         self.output = {
             s: unpack(component.reshape(-1), bits) for s, component in joined(m, t, shares).items()
         }
@@ -282,7 +271,7 @@ class AndForm:
         seen = {
             (sender, lane.index): unpack(words, bits)
             for lane in lanes
-            for sender, words in lane.received.items()
+            for _, sender, words in lane.received
         }
         # The form must hold on assignments it was not read from; else there are other monomials.
         monomials = np.concatenate(
@@ -318,27 +307,19 @@ class AndForm:
         return rank(masks) != rank(np.concatenate([masks, secrets], axis=1))
 
 
-def pack(bits: np.ndarray) -> Words:
-    padded = np.zeros(-(-len(bits) // 64) * 64, np.uint8)
-    padded[: len(bits)] = bits
-    return np.packbits(padded, bitorder="little").view(np.uint64)
-
-
-def unpack(words: Words, bits: int) -> np.ndarray:
-    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8), bitorder="little")[:bits]
-
-
-def rank(matrix: np.ndarray) -> int:
-    """Rank over GF(2), rows as Python integers."""
-    rows = [int("".join(map(str, row)) or "0", 2) for row in matrix.tolist()]
-    found = 0
-    while rows:
-        pivot = rows.pop()
-        if pivot:
-            found += 1
-            low = pivot & -pivot
-            rows = [row ^ pivot if row & low else row for row in rows]
-    return found
+async def _conjunction_without_masks(circuit: Boolean, left: Bits, right: Bits) -> Bits:
+    """A mistake: the dealer sends its terms as they are, and nothing is drawn."""
+    lane, shape = circuit._lane, left.shape[1:]
+    result = np.zeros(left.shape, np.uint64)
+    dealt = circuit._own_terms(left, right)
+    label = lane.new_round()
+    for peer in circuit._designated[circuit.me]:
+        if peer != circuit.me:
+            lane.send(peer, label, dealt)
+    result[circuit._row[circuit._designated[circuit.me]]] ^= dealt
+    for row, dealer in circuit._sent:
+        result[row] ^= (await lane.receive(dealer, label, count=dealt.size)).reshape(shape)
+    return result
 
 
 def leaking(form: AndForm, m: int, t: int) -> list[tuple[int, ...]]:
@@ -359,6 +340,14 @@ def test_the_rank_test_sees_a_dealer_whose_words_are_public(m: int, t: int) -> N
     form.words = [(dealer, (*range(m),) if dealer == 0 else s) for dealer, s in form.words]
 
     assert leaking(form, m, t)
+
+
+@pytest.mark.parametrize(("m", "t"), COMMITTEES)
+def test_an_and_without_masks_computes_correctly_and_leaks_to_everybody(m: int, t: int) -> None:
+    form = AndForm(m, t, _conjunction_without_masks)
+
+    assert form.correct
+    assert leaking(form, m, t) == list(itertools.combinations(range(m), t))
 
 
 @pytest.mark.parametrize(("m", "t"), COMMITTEES)
@@ -385,19 +374,19 @@ def test_a_mask_that_forgets_the_dealer_computes_correctly_and_leaks(
 async def _conjunction_with_all_own_keys(circuit: Boolean, left: Bits, right: Bits) -> Bits:
     """The known mistake: mask by the XOR of one word of EVERY own set, as three parties may."""
     lane, shape = circuit._lane, left.shape[1:]
-    count = shape[0] * shape[1]
     result = np.zeros(left.shape, np.uint64)
-    dealt = circuit._own_terms(left, right)
+    dealt, piece = circuit._own_terms(left, right), np.empty(shape, np.uint64)
     for subset in circuit._row:
-        dealt = dealt ^ lane.stream(subset, "and", dealer=0, count=count).reshape(shape)
+        lane.fill(piece, subset, "and", dealer=0)
+        dealt ^= piece
     label = lane.new_round()
-    for peer in circuit._designated[circuit._me]:
-        if peer != circuit._me:
+    for peer in circuit._designated[circuit.me]:
+        if peer != circuit.me:
             lane.send(peer, label, dealt)
-    result[circuit._row[circuit._designated[circuit._me]]] ^= dealt
-    for dealer in circuit._peers_dealing_to_me():
-        received = await lane.receive(dealer, label, count=count)
-        result[circuit._row[circuit._designated[dealer]]] ^= received.reshape(shape)
+    result[circuit._row[circuit._designated[circuit.me]]] ^= dealt
+    for row, dealer in circuit._sent:
+        received = await lane.receive(dealer, label, count=dealt.size)
+        result[row] ^= received.reshape(shape)
     return result
 
 
@@ -411,76 +400,3 @@ def test_masking_with_all_own_keys_is_wrong_at_five_and_leaks_at_seven(
 
     assert form.correct == correct
     assert bool(leaking(form, m, t)) == leaks
-
-
-# -- masks of the conversion to the field -----------------------------------------------------
-
-
-def masks_as_words(
-    m: int, t: int, draw: Callable[[Boolean, int], Bits]
-) -> list[set[tuple[Subset, int]]]:
-    """Which pseudorandom words each of the masks A_0..A_t is the XOR of, read off the code."""
-    every = [(s, dealer) for s in subsets(m, t) for dealer in s]
-    units = np.eye(len(every), dtype=np.uint8)
-
-    def stream(subset: Subset, purpose: Purpose, dealer: int, count: int) -> Words:
-        assert purpose == "mask"
-        return pack(units[every.index((subset, dealer))])[:count]
-
-    async def work(circuit: Boolean) -> list[Bits]:
-        return [draw(circuit, owner) for owner in range(t + 1)]
-
-    _, shares = run_lanes(m, t, stream, work)
-    masks = []
-    for sharings in zip(*shares, strict=True):
-        total = np.bitwise_xor.reduce(list(joined(m, t, list(sharings)).values())).reshape(-1)
-        masks.append({every[i] for i in np.flatnonzero(unpack(total, len(every)))})
-    return masks
-
-
-def knows_all_masks(masks: list[set[tuple[Subset, int]]], coalition: tuple[int, ...]) -> bool:
-    """Whether a coalition knows every word of every mask; masks share no words."""
-    assert sum(map(len, masks)) == len(set().union(*masks))
-    return all({*s} & {*coalition} for mask in masks for s, _ in mask)
-
-
-@pytest.mark.parametrize(("m", "t"), COMMITTEES)
-def test_every_coalition_of_t_misses_a_whole_mask(m: int, t: int) -> None:
-    words = len(unpack_width(m, t))
-    masks = masks_as_words(m, t, lambda circuit, owner: circuit.known_to(owner, 1, words)[0])
-
-    for coalition in itertools.combinations(range(m), t):
-        assert not knows_all_masks(masks, coalition)
-        for owner in set(range(t + 1)) - {*coalition}:
-            assert any(not {*s} & {*coalition} for s, _ in masks[owner])
-
-
-@pytest.mark.parametrize(("m", "t"), COMMITTEES)
-def test_a_mask_uses_one_word_of_every_set_of_its_owner_drawn_for_it(m: int, t: int) -> None:
-    words = len(unpack_width(m, t))
-    masks = masks_as_words(m, t, lambda circuit, owner: circuit.known_to(owner, 1, words)[0])
-
-    for owner, mask in enumerate(masks):
-        assert mask == {(s, owner) for s in subsets(m, t) if owner in s}
-
-
-def test_masks_known_to_sets_hand_party_one_of_three_the_noise() -> None:
-    """The known mistake: A_0 the word of {0, 1}, A_1 the word of {1, 2}. Party 1 has both."""
-    words = len(unpack_width(3, 1))
-
-    def draw(circuit: Boolean, owner: int) -> Bits:
-        subset = designated(3, 1)[owner]
-        bits = circuit.zeros(1, words)
-        if subset in circuit._row:
-            drawn = circuit._lane.stream(subset, "mask", dealer=owner, count=words)
-            bits[circuit._row[subset]] = drawn.reshape(1, words)
-        return bits
-
-    masks = masks_as_words(3, 1, draw)
-
-    assert [c for c in range(3) if knows_all_masks(masks, (c,))] == [1]
-
-
-def unpack_width(m: int, t: int) -> range:
-    """As many words as hold one bit for every pseudorandom word."""
-    return range(-(-len(subsets(m, t)) * (m - t) // 64))

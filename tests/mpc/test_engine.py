@@ -22,8 +22,8 @@ from upcare_mpc.link.certificates import new_authority
 from upcare_mpc.link.memory import MemoryChannel, connect
 from upcare_mpc.mpc import field
 from upcare_mpc.mpc.channel import KEYS
-from upcare_mpc.mpc.engine import Engine, mpyc
-from upcare_mpc.mpc.prss import subsets
+from upcare_mpc.mpc.engine import Engine, EngineLane, mpyc
+from upcare_mpc.mpc.prss import Purpose, Subset, subsets
 
 Together = Callable[[int, int, Callable[[Engine], Awaitable[Any]]], list[Any]]
 PROCESS = Path(__file__).with_name("party_process.py")
@@ -146,14 +146,19 @@ def test_key_contributions_of_a_wrong_length_are_refused(length: int) -> None:
     asyncio.run(run())
 
 
+def draw(lane: EngineLane, subset: Subset, purpose: Purpose = "bit", dealer: int = 0) -> bytes:
+    words = np.empty(4, np.uint64)
+    lane.fill(words, subset, purpose, dealer=dealer)
+    return words.tobytes()
+
+
 def test_concurrent_branches_have_labels_and_streams_of_their_own(together: Together) -> None:
     async def work(engine: Engine) -> tuple[list[int], list[bytes]]:
         async def branch() -> tuple[int, bytes]:
             lane = engine.lane()
-            words = [0, 1, 2]
             subset = (0, 1) if engine.index < 2 else (0, 2)
-            drawn = lane.stream(subset, "bit", dealer=0, count=4).tobytes()
-            await asyncio.sleep(0.001 * words[engine.index])
+            drawn = draw(lane, subset)
+            await asyncio.sleep(0.001 * engine.index)
             return lane.new_round(), drawn
 
         async with asyncio.TaskGroup() as group:
@@ -173,12 +178,28 @@ def test_two_lanes_of_one_branch_cannot_draw_the_same_words(together: Together) 
     async def work(engine: Engine) -> str:
         if engine.index == 2:
             return "twice"
-        engine.lane().stream((0, 1), "bit", dealer=0, count=4)
+        draw(engine.lane(), (0, 1))
         with pytest.raises(AssertionError) as caught:
-            engine.lane().stream((0, 1), "bit", dealer=0, count=4)
+            draw(engine.lane(), (0, 1))
         return str(caught.value)
 
     assert all("twice" in text for text in together(3, 1, work))
+
+
+def test_a_lane_reads_each_of_its_streams_on_and_its_peers_follow(together: Together) -> None:
+    async def work(engine: Engine) -> list[bytes]:
+        lane = engine.lane()
+        return [
+            draw(lane, (0, 1, 2), purpose, dealer)
+            for _ in range(3)
+            for purpose, dealer in (("bit", 0), ("and", 0), ("and", 1))
+            if engine.index in (0, 1, 2)
+        ]
+
+    first, second, third, *_ = together(5, 2, work)
+
+    assert first == second == third
+    assert len(set(first)) == 9
 
 
 @pytest.mark.parametrize("length", [0, 7, 23, 25, 32])

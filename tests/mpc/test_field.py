@@ -15,6 +15,7 @@ from upcare_mpc.mpc.prss import LocalRandom
 
 EDGES = [0, 1, 2, (1 << 29) - 1, 1 << 29, (1 << 32) - 1, 1 << 32, PRIME // 2, PRIME - 2, PRIME - 1]
 ELEMENTS = st.one_of(st.sampled_from(EDGES), st.integers(0, PRIME - 1))
+BLOCK = field._BLOCK  # cells that are shared or opened at once
 VECTORS = st.lists(ELEMENTS, min_size=1, max_size=20)
 COMMITTEES = st.sampled_from([(3, 1), (5, 2), (7, 3), (4, 1), (1, 0), (7, 6)])
 
@@ -57,6 +58,11 @@ def test_multiplication_agrees_with_integers_at_every_pair_of_edges() -> None:
         assert got == [v * factor % PRIME for v in EDGES]
 
 
+@pytest.mark.parametrize("factor", [*range(-9, 10), PRIME - 7, PRIME - 8, PRIME + 7, -PRIME])
+def test_multiplication_by_small_factors_of_either_sign_agrees_with_integers(factor: int) -> None:
+    assert field.multiply(words(EDGES), factor).tolist() == [v * factor % PRIME for v in EDGES]
+
+
 @given(st.lists(st.one_of(ELEMENTS, st.just(PRIME)), min_size=1, max_size=9))
 def test_negation_takes_both_encodings_of_zero(values: list[int]) -> None:
     assert field.negate(words(values)).tolist() == [-v % PRIME for v in values]
@@ -83,6 +89,19 @@ def test_signed_integers_survive_encoding(integers: list[int]) -> None:
 
     assert encoded.tolist() == [v % PRIME for v in integers]
     assert field.decode(encoded).tolist() == integers
+
+
+def test_encoding_leaves_its_argument_alone_and_takes_nothing_and_every_second() -> None:
+    integers = np.array([-5, 5, -1, 0, 1 - (1 << 60), (1 << 60) - 1], np.int64)
+    before = integers.copy()
+
+    encoded = field.encode(integers[::2])
+    decoded = field.decode(encoded)
+
+    assert np.array_equal(integers, before)
+    assert encoded.tolist() == [PRIME - 5, PRIME - 1, PRIME + 1 - (1 << 60)]
+    assert decoded.tolist() == [-5, -1, 1 - (1 << 60)]
+    assert field.decode(field.encode(np.zeros(0, np.int64))).tolist() == []
 
 
 @pytest.mark.parametrize("value", [1 << 60, -(1 << 60), (1 << 63) - 1, -(1 << 63)])
@@ -142,6 +161,37 @@ def test_a_sharing_has_degree_at_most_t(values: list[int], committee: tuple[int,
     for point in range(1, m + 1):
         predicted = field.combine(list(shares[: t + 1]), list(points), at=point)
         assert np.array_equal(predicted, shares[point - 1])
+
+
+@pytest.mark.parametrize("cells", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 5])
+@pytest.mark.parametrize(("m", "t"), [(3, 1), (7, 3)])
+def test_vectors_longer_than_a_block_are_shared_and_opened_whole(
+    m: int, t: int, cells: int
+) -> None:
+    vector = words([7 * v % PRIME for v in range(cells)])
+    drawn = []
+
+    def counting(count: int) -> Words:
+        drawn.append(count)
+        return random(count)
+
+    shares = field.share(vector, parties=m, threshold=t, random=counting)
+
+    assert sum(drawn) == t * cells
+    assert np.array_equal(field.open_shares(dict(enumerate(shares)), threshold=t), vector)
+    for cell in {0, cells // 2, cells - 1}:
+        altered = dict(enumerate(shares.copy()))
+        altered[m - 1][cell] = (int(altered[m - 1][cell]) + 1) % PRIME
+        with pytest.raises(OpeningError, match="do not belong together"):
+            field.open_shares(altered, threshold=t)
+
+
+def test_no_coefficient_serves_two_blocks() -> None:
+    shares = field.share(
+        np.zeros(2 * BLOCK, np.uint64), parties=3, threshold=1, random=LocalRandom().words
+    )
+
+    assert len(np.unique(shares[0])) > 2 * BLOCK - 3  # coefficients; 2^-32 that two meet
 
 
 def test_the_sharing_is_the_polynomial_of_its_coefficients() -> None:

@@ -344,7 +344,7 @@ def test_a_party_lost_during_the_noise_fails_all_at_once() -> None:
         nonlocal sent
         if self.index == 2:
             sent += 1
-            if sent == 50:
+            if sent == 20:
                 self.lose()
                 raise LinkError("this machine is gone")
         original(self, peer, label, payload)

@@ -112,6 +112,8 @@ class Boolean:
             for dealer in subset
             if self._designated[dealer] != subset
         ]
+        if {row for row, _, _ in self._drawn} != set(range(len(self._mine))):
+            raise AssertionError("some component of a product would not be masked")
         self._sent = [  # pieces of a product that a peer sends
             (self._row[self._designated[dealer]], dealer)
             for dealer in range(lane.parties)
@@ -198,7 +200,7 @@ class Boolean:
         return result
 
     async def open(self, bits: Bits) -> Words:
-        """Reveal bits to ALL parties; only ever called on uniformly masked values.
+        """Reveal bits to ALL parties: uniformly masked values, or what the release is charged for.
 
         Opens: ``bits``. Cost: 1 round; each missing component comes from one of its holders.
         """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["AGREE", "COMMIT", "INPUT", "KEYS", "READY", "Channel"]
+__all__ = ["AGREE", "COMMIT", "INPUT", "KEYS", "READY", "STORED", "Channel"]
 
 # Labels of the set-up frames. Labels of a program's rounds are its MPyC program counters: small
 # positive numbers in the main line, 64-bit hashes in its branches.
@@ -22,6 +22,7 @@ READY = -2  # "my noise is drawn, send your input", empty
 INPUT = -3  # salt and input share
 COMMIT = -4  # hashes of all input shares, signed by the contributor
 AGREE = -5  # digest of everything that enters the sum, signed
+STORED = -6  # "my shares of the noise bank are stored", signed
 
 
 class Channel(Protocol):

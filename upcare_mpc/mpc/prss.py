@@ -64,7 +64,7 @@ class Stream:
 
     def fill(self, out: Words) -> None:
         """Write the next words into ``out``, which is contiguous."""
-        view = out.data.cast("B") if out.ndim == 1 else out.reshape(-1).data.cast("B")
+        view = out.reshape(-1, copy=False).data.cast("B")  # raises where a copy would be filled
         for start in range(0, len(view), len(_ZEROS)):
             piece = view[start : start + len(_ZEROS)]
             self._encryptor.update_into(_ZEROS[: len(piece)], piece)
