@@ -20,6 +20,7 @@ PIECE_BYTES = 1 << 20
 
 _HEAD = struct.Struct("<B4sBqB4sB4s")
 HEAD_BYTES = _HEAD.size
+_REFUSAL = "a peer sent something else than a frame after its Hello"
 _FRAME, _LABEL, _TOTAL, _PIECE = 0x12, 0x09, 0x10, 0x1A  # protobuf: field number and wire type
 _INNER_BYTES = HEAD_BYTES - 5  # of the frame in the message, before its piece
 
@@ -55,15 +56,16 @@ def read_piece(message: bytes) -> Piece:
         ProtocolError: It is not in the form above.
     """
     if len(message) < HEAD_BYTES:
-        raise ProtocolError("a peer sent something else than a frame after its Hello")
+        raise ProtocolError(_REFUSAL)
     frame, inner, label_tag, label, total_tag, total, piece_tag, size = _HEAD.unpack_from(message)
     have = len(message) - HEAD_BYTES
     if (
-        (frame, label_tag, total_tag, piece_tag) != (_FRAME, _LABEL, _TOTAL, _PIECE)
+        (frame, label_tag, total_tag, piece_tag) != (_REFUSAL = "a peer sent something else than a frame after its Hello"
+_FRAME, _LABEL, _TOTAL, _PIECE)
         or _number(inner) != _INNER_BYTES + have
         or _number(size) != have
     ):
-        raise ProtocolError("a peer sent something else than a frame after its Hello")
+        raise ProtocolError(_REFUSAL)
     return Piece(label, _number(total), memoryview(message)[HEAD_BYTES:])
 
 
@@ -77,5 +79,5 @@ def _varint(value: int) -> bytes:
 def _number(varint: bytes) -> int:
     a, b, c, d = varint
     if not a & b & c & 0x80 or d & 0x80:
-        raise ProtocolError("a peer sent something else than a frame after its Hello")
+        raise ProtocolError(_REFUSAL)
     return a & 0x7F | (b & 0x7F) << 7 | (c & 0x7F) << 14 | d << 21
