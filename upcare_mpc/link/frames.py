@@ -60,8 +60,7 @@ def read_piece(message: bytes) -> Piece:
     frame, inner, label_tag, label, total_tag, total, piece_tag, size = _HEAD.unpack_from(message)
     have = len(message) - HEAD_BYTES
     if (
-        (frame, label_tag, total_tag, piece_tag) != (_REFUSAL = "a peer sent something else than a frame after its Hello"
-_FRAME, _LABEL, _TOTAL, _PIECE)
+        (frame, label_tag, total_tag, piece_tag) != (_FRAME, _LABEL, _TOTAL, _PIECE)
         or _number(inner) != _INNER_BYTES + have
         or _number(size) != have
     ):
