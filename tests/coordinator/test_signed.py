@@ -15,7 +15,7 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.coordinator.attendance import Attendance
 from upcare_mpc.coordinator.run import Run
-from upcare_mpc.link.statements import spent_statement
+from upcare_mpc.link.statements import spent_in, spent_statement
 from upcare_mpc.mpc.opening import output_statement
 from upcare_mpc.node.session import no_output
 
@@ -54,8 +54,8 @@ class Session:
 
     def spent(self, name: str, **changed: str) -> study_pb2.Spent:
         """A signed charge; what is changed is changed before signing."""
-        fields = {"registry": name, "epsilon": str(self.descriptor.epsilon), "delta": "0"}
-        made = study_pb2.Spent(session_digest=self.descriptor.digest, **{**fields, **changed})
+        made = spent_in(self.descriptor, name)
+        made.MergeFrom(study_pb2.Spent(**changed))
         made.signature = self.network.identity(name).sign(spent_statement(made))
         return made
 
@@ -127,7 +127,17 @@ def test_an_output_of_a_contributing_registry_is_dropped(session: Session) -> No
     assert session.kept == []
 
 
-@pytest.mark.parametrize("wrong", [{"epsilon": "not a fraction"}, {"registry": "de-b"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epsilon": "not a fraction"},
+        {"epsilon": "1/2"},
+        {"rho": "1/1000"},
+        {"delta": "1/1000"},
+        {"registry": "de-b"},
+    ],
+    ids=str,
+)
 def test_a_wrong_charge_is_dropped_and_the_true_one_is_kept(
     session: Session, wrong: dict[str, str]
 ) -> None:

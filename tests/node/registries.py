@@ -4,6 +4,7 @@ What the platform sends is delivered as messages, so a test can play a platform 
 """
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from upcare_mpc.config import Agreement, load_agreement, load_party
 from upcare_mpc.coordinator.run import compose
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import Identity
+from upcare_mpc.mpc.programs.fill import LIFE_BYTES, Fill
+from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.pipe import Message
 from upcare_mpc.node.server import Node
 from upcare_mpc.node.snapshot import load_snapshot
+from upcare_mpc.storage.bank import BankMarks
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import NODE
 from upcare_mpc.study.descriptor import Descriptor
@@ -50,16 +54,24 @@ epsilon = 10.0
 delta = 1e-6
 [policy.researchers]
 "Dr Example" = "{key}"
-"""
+{bank}"""
 
 
-def counts(title: str = "Grades", *, epsilon: str = "1", names: tuple[str, ...] = NAMES) -> Study:
-    """A small study."""
+def counts(
+    title: str = "Grades",
+    *,
+    epsilon: str = "1",
+    privacy: str = "",
+    release: str = "",
+    names: tuple[str, ...] = NAMES,
+) -> Study:
+    """A small study; ``privacy`` and ``release`` are the lines of these tables."""
     listed = ", ".join(f'"{name}"' for name in names)
     return parse(
         f'version = 1\ntitle = "{title}"\nkind = "counts"\npurpose = "DUO:0000007"\n'
         f'registries = [{listed}]\noverlap = 1\n[cohort]\nwhere = "true"\n'
-        f'[privacy]\nepsilon = {epsilon}\n[counts]\nby = ["grade"]\n',
+        f"[privacy]\n{privacy or f'epsilon = {epsilon}'}\n[release]\n{release}\n"
+        '[counts]\nby = ["grade"]\n',
         name="study.toml",
     )
 
@@ -75,6 +87,10 @@ class FakeWorker:
 
     async def assign(self, descriptor: Descriptor, **_: Any) -> int:
         self.assigned = descriptor.digest
+        return 7000
+
+    async def assign_fill(self, fill: Fill, **_: Any) -> int:
+        self.assigned = fill.digest
         return 7000
 
     def tell(self, say: str, /, **_: Any) -> None:
@@ -172,7 +188,11 @@ class Registries:
 
 
 def registries(
-    folder: Path, *, names: tuple[str, ...] = NAMES, approval: str = "automatic"
+    folder: Path,
+    *,
+    names: tuple[str, ...] = NAMES,
+    approval: str = "automatic",
+    bank_cells: int = 0,
 ) -> Registries:
     """Make a network of nodes below ``folder``."""
     import datetime
@@ -181,10 +201,13 @@ def registries(
     found_network(network, name="test", overlap=1, committee=3)
     key = new_researcher(folder / "me", identity_folder=network, platform="localhost:1")
     nodes = {}
+    bank = f"[bank]\ncells = {bank_cells}\n" if bank_cells else ""
     for name in names:
         home = folder / name
         admit_party(network, name, role="registry", out=home / "identity")
-        (home / "party.toml").write_text(_PARTY.format(name=name, approval=approval, key=key))
+        (home / "party.toml").write_text(
+            _PARTY.format(name=name, approval=approval, key=key, bank=bank)
+        )
         (home / "delivery.csv").symlink_to(_DELIVERY)
         (home / "state").mkdir()
         party = load_party(home)
@@ -197,6 +220,12 @@ def registries(
             load_agreement(party.identity_folder),
             snapshot,
             Books(database, party.policy, snapshot.digest),
+            NoiseBank(
+                party.state_folder / "bank",
+                BankMarks(database),
+                cells=party.bank_cells,
+                life=os.urandom(LIFE_BYTES),
+            ),
             log=log.append,
         )
         workers: list[FakeWorker] = []
@@ -206,6 +235,7 @@ def registries(
             return workers[-1]
 
         node._take_worker = take_worker  # type: ignore[method-assign]
+        node._filler.start_worker = take_worker
         node._prepare_worker = lambda: None  # type: ignore[method-assign]  # no real process
         nodes[name] = Registry(node, database, workers, log)
     return Registries(folder, load_agreement(network), Researcher.load(folder / "me"), nodes)

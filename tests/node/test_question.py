@@ -11,7 +11,10 @@ from registries import Registries, counts, registries
 from upcare_mpc.config import Agreement, Policy
 from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
 from upcare_mpc.node.question import charge, check_policy, read_question
+from upcare_mpc.privacy.accountant import Loss
 from upcare_mpc.study.spec import Study
+
+GAUSSIAN = 'mechanism = "gaussian"\nepsilon = 1\ndelta = 1e-9'
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,46 @@ def test_exactly_the_epsilon_allowed_passes(network: Registries) -> None:
         check(network, counts(epsilon="5.000001"))
 
 
+def test_a_gaussian_study_is_held_against_the_epsilon_and_the_delta_that_it_states(
+    network: Registries,
+) -> None:
+    study = counts(privacy=GAUSSIAN)
+    exact = {"epsilon_per_study": Fraction(1), "delta_per_study": Fraction(1, 10**9)}
+
+    check(network, study, **exact)
+    with pytest.raises(RefusedError, match=r"accepts at most epsilon 0\.5 a study, 1 asked"):
+        check(network, study, epsilon_per_study=Fraction(1, 2))
+    with pytest.raises(RefusedError, match="accepts at most delta 9e-10 a study, 1e-09 asked"):
+        check(network, study, delta_per_study=Fraction(9, 10**10))
+
+
+def test_a_laplace_study_has_a_delta_too(network: Registries) -> None:
+    check(network, counts(), delta_per_study=Fraction(1, 2**40))
+    with pytest.raises(RefusedError, match="accepts at most delta 1e-15 a study"):
+        check(network, counts(), delta_per_study=Fraction(1, 10**15))
+
+
+@pytest.mark.parametrize(
+    ("release", "words"),
+    [("", "none"), ("minimum_cohort = 49", "49"), ("suppress_below = 50", "none")],
+)
+def test_a_study_with_a_smaller_cohort_than_the_policy_demands_is_refused(
+    network: Registries, release: str, words: str
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        check(network, counts(release=release), minimum_cohort=50)
+
+    assert str(refused.value) == (
+        f"wants release.minimum_cohort of at least 50, this study has {words}"
+    )
+
+
+def test_the_cohort_that_the_policy_demands_or_a_larger_one_passes(network: Registries) -> None:
+    for cohort in (50, 51):
+        check(network, counts(release=f"minimum_cohort = {cohort}"), minimum_cohort=50)
+    check(network, counts(release="minimum_cohort = 1"))
+
+
 def test_less_overlap_than_the_agreement_is_refused(network: Registries) -> None:
     agreement = Agreement(name="test", overlap=2, committee=3)
     request = network.request(counts())
@@ -82,6 +125,18 @@ def test_an_unsigned_request_is_refused_before_anything_else(network: Registries
 def test_every_registry_pays_the_full_cost_of_the_release(network: Registries) -> None:
     question = network.question(counts(epsilon="0.3"))
 
-    assert charge(question).epsilon == Fraction(3, 10)
-    assert charge(question).delta == question.guarantee.delta > 0
+    assert charge(question).loss == Loss.pure(Fraction(3, 10), question.guarantee.delta)
+    assert charge(question).loss.delta > 0
     assert charge(question).purpose == "DUO:0000007"
+
+
+def test_a_gaussian_study_is_charged_in_rho_with_the_delta_of_its_sampler(
+    network: Registries,
+) -> None:
+    guarantee = network.question(counts(privacy=GAUSSIAN)).guarantee
+
+    loss = charge(network.question(counts(privacy=GAUSSIAN))).loss
+
+    assert loss.epsilon is None
+    assert loss.rho == guarantee.rho == 1 / (2 * guarantee.scale**2)
+    assert 0 < loss.delta == guarantee.rho_delta <= Fraction(1, 2**40)

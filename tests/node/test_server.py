@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_a_quote_says_yes_what_is_left_and_on_which_data(network: Registries) ->
 
     assert answer.verdict == Quote.VERDICT_YES
     assert answer.epsilon_left == "10"
+    assert Fraction(answer.rho_left) == network["de-a"].node.books.ledger().caps.everything.rho
     assert answer.snapshot == network["de-a"].node.snapshot.digest
     assert network["de-a"].charges == []
 
@@ -66,7 +68,7 @@ def test_a_known_key_without_its_signature_is_told_nothing_of_the_registry(
     (answer,) = network["de-a"].hears(offer=coordinator_pb2.Offer(request=request))
 
     assert (answer.quote.snapshot, answer.quote.certificate) == (b"", "")
-    assert answer.quote.epsilon_left == ""
+    assert (answer.quote.epsilon_left, answer.quote.rho_left) == ("", "")
 
 
 def test_a_quote_over_budget_is_no_in_words(network: Registries) -> None:

@@ -24,7 +24,7 @@ def test_a_database_is_made_once_and_opened_again(tmp_path: Path) -> None:
     with Database(url(file), NODE) as again, again.read() as connection:
         version = connection.execute(text("SELECT owner, version FROM upcare_schema")).one()
 
-    assert tuple(version) == ("node", 1)
+    assert tuple(version) == ("node", NODE.version)
 
 
 def test_commits_are_durable_and_the_file_is_private(tmp_path: Path) -> None:
@@ -45,10 +45,15 @@ def test_an_error_inside_a_transaction_undoes_it(tmp_path: Path) -> None:
             raise ZeroDivisionError
 
         with database.read() as connection:
-            assert connection.execute(text("SELECT version FROM upcare_schema")).scalar_one() == 1
+            assert (
+                connection.execute(text("SELECT version FROM upcare_schema")).scalar_one()
+                == NODE.version
+            )
 
 
-@pytest.mark.parametrize(("version", "age"), [(2, "newer"), (0, "older")])
+@pytest.mark.parametrize(
+    ("version", "age"), [(NODE.version + 1, "newer"), (NODE.version - 1, "older")]
+)
 def test_a_database_of_another_version_is_refused(tmp_path: Path, version: int, age: str) -> None:
     file = tmp_path / "node.db"
     Database(url(file), NODE).close()
@@ -56,7 +61,7 @@ def test_a_database_of_another_version_is_refused(tmp_path: Path, version: int, 
         connection.execute("UPDATE upcare_schema SET version = ?", (version,))
     connection.close()
 
-    with pytest.raises(ConfigError, match=f"has schema version {version}, {age} than version 1"):
+    with pytest.raises(ConfigError, match=f"has schema version {version}, {age} than version"):
         Database(url(file), NODE)
 
 
@@ -111,7 +116,7 @@ def test_reading_does_not_wait_for_a_writer(tmp_path: Path) -> None:
             writer.execute(text("UPDATE upcare_schema SET version = 7"))
             seen = reader.execute(text("SELECT version FROM upcare_schema")).scalar_one()
 
-        assert seen == 1
+        assert seen == NODE.version
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from upcare_mpc.errors import BudgetExceeded, PrivacyError
 from upcare_mpc.journal import GENESIS, Entry, Event, JournalStore, append, verify
+from upcare_mpc.privacy.accountant import Cap, Loss
 from upcare_mpc.privacy.ledger import Caps, Charge, Key, Ledger
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.journal_store import SqlJournal
@@ -20,7 +21,7 @@ from upcare_mpc.storage.schema import NODE
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOTE = Event(kind="test.note", body={"text": "as agreed"})
-CAPS = Caps(epsilon=Fraction(10), delta=Fraction(1, 2))
+CAPS = Caps(everything=Cap.of_epsilon(Fraction(10), Fraction(1, 10**6)))
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 def reserve_one(journal: JournalStore, attempt: int) -> Entry:
     """Reserve epsilon 1 under a key of its own."""
     key = Key(study=bytes(32), session=attempt.to_bytes(32, "big"))
-    charge = Charge(epsilon=Fraction(1), delta=Fraction(0), purpose="DUO:0000007")
+    charge = Charge(loss=Loss.pure(Fraction(1), Fraction(0)), purpose="DUO:0000007")
     return journal.record(
         lambda entries: Ledger.replay(CAPS, entries).reserve(key, charge), time=NOON
     )
@@ -117,7 +118,7 @@ def test_threads_never_pass_the_cap_and_never_fork_the_chain(database: Database)
         won = list(pool.map(attempt, range(24)))
 
     assert sum(won) == 10
-    assert Ledger.replay(CAPS, journal.entries()).balance().left == 0
+    assert Ledger.replay(CAPS, journal.entries()).balance().epsilon_left == 0
 
 
 CONTENDER = """

@@ -34,8 +34,10 @@ def sessions(database: Database) -> Sessions:
 
 def brought_to(sessions: Sessions, state: SessionState, session: bytes = SESSION) -> None:
     sessions.agree(session, STUDY, b"r" + session[1:], time=NOON)
-    if state in (SessionState.SPENT, SessionState.OUTPUT):
+    if state in (SessionState.SPENT, SessionState.REVEALED, SessionState.OUTPUT):
         sessions.spend(session, time=NOON)
+    if state is SessionState.REVEALED:
+        sessions.reveal(session, time=NOON)
     if state is SessionState.OUTPUT:
         sessions.store_output(session, OUTPUT, time=NOON)
     if state is SessionState.ERASED:
@@ -80,7 +82,7 @@ def test_an_erased_session_takes_no_output(sessions: Sessions) -> None:
     brought_to(sessions, SessionState.SPENT)
     sessions.erase(SESSION, STUDY, time=NOON)
 
-    with pytest.raises(SessionError, match="to become output it must be spent, it is erased"):
+    with pytest.raises(SessionError, match="must be spent or revealed, it is erased"):
         sessions.store_output(SESSION, OUTPUT, time=NOON)
 
 
@@ -91,6 +93,24 @@ def test_a_session_with_an_output_cannot_be_erased(sessions: Sessions) -> None:
         sessions.erase(SESSION, STUDY, time=NOON)
 
     assert sessions.output(SESSION) == OUTPUT
+
+
+def test_a_session_whose_bits_were_opened_cannot_be_erased(sessions: Sessions) -> None:
+    brought_to(sessions, SessionState.REVEALED)
+
+    with pytest.raises(SessionError, match="bits of its result were opened"):
+        sessions.erase(SESSION, STUDY, time=NOON)
+    sessions.store_output(SESSION, OUTPUT, time=NOON)
+
+    assert sessions.output(SESSION) == OUTPUT
+
+
+def test_an_erased_session_opens_no_bits(sessions: Sessions) -> None:
+    brought_to(sessions, SessionState.SPENT)
+    sessions.erase(SESSION, STUDY, time=NOON)
+
+    with pytest.raises(SessionError, match="to become revealed it must be spent, it is erased"):
+        sessions.reveal(SESSION, time=NOON)
 
 
 def test_an_output_is_never_replaced(sessions: Sessions) -> None:
@@ -105,7 +125,7 @@ def test_an_output_is_never_replaced(sessions: Sessions) -> None:
 def test_nothing_is_stored_before_the_budget_is_spent(sessions: Sessions) -> None:
     brought_to(sessions, SessionState.AGREED)
 
-    with pytest.raises(SessionError, match="must be spent, it is agreed"):
+    with pytest.raises(SessionError, match="must be spent or revealed, it is agreed"):
         sessions.store_output(SESSION, OUTPUT, time=NOON)
 
 

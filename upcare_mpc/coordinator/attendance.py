@@ -91,12 +91,12 @@ class Attendance:
         return list(await asyncio.gather(*[ask(name) for name in names]))
 
     async def approvals(
-        self, proposal: coordinator_pb2.Proposal, names: Iterable[str]
+        self, names: Iterable[str], **proposal: Any
     ) -> list[tuple[str, Request | None]]:
-        """Ask registries to approve one session; each answers with an approval or a failure."""
+        """Ask registries to approve one session or fill; each answers so, or with a failure."""
 
         async def ask(name: str) -> tuple[str, Request | None]:
-            return name, await self._call(name, APPROVAL_S, proposal=proposal)
+            return name, await self._call(name, APPROVAL_S, **proposal)
 
         return list(await asyncio.gather(*[ask(name) for name in names]))
 

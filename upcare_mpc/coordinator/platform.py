@@ -11,12 +11,14 @@ import asyncio
 import datetime
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
 from upcare_mpc.coordinator.afterwards import EndedSessions
 from upcare_mpc.coordinator.attendance import Attendance
+from upcare_mpc.coordinator.fill import Fills
 from upcare_mpc.coordinator.lifecycle import SOURCES, State, in_words
 from upcare_mpc.coordinator.run import Quotes, Run, compose
 from upcare_mpc.errors import RefusedError, StudyError, UpcareError
@@ -47,6 +49,7 @@ class Platform:
         self._studies = studies
         self._ended = EndedSessions(studies, self.attendance, answered=self._answered_late)
         self._runs: dict[bytes, Run] = {}  # by session digest, while the session runs
+        self._fills = Fills(self.attendance, identity.network.fingerprint)
         self._floor = asyncio.Lock()
         self._news = _Bell()
         self._decisions = _Bell()
@@ -241,6 +244,7 @@ class Platform:
             self._identity.network.fingerprint,
             fingerprint,
         )
+        descriptor = replace(descriptor, noise=self._fills.noise_for(descriptor))
         session = descriptor.digest
 
         def store(kind: str, party: str, content: bytes) -> None:
@@ -264,7 +268,8 @@ class Platform:
         )
         self._runs[session] = run
         try:
-            await run.finish(await run.approve(request))
+            with self._fills.making_way(descriptor, certificates):
+                await run.finish(await run.approve(request))
         finally:
             del self._runs[session]
 
@@ -292,6 +297,11 @@ class Platform:
         if kind == "decision":
             self._decisions.ring()
             return
+        if kind == "banks":
+            self._fills.hear(name, message.banks)
+            return
+        if kind == "failure":
+            self._fills.hear_failure(message.failure.session_digest)
         if kind not in {"phase", "spent", "output", "failure"}:
             return
         session = getattr(message, kind).session_digest
@@ -312,6 +322,7 @@ class Platform:
                 self._end(row.digest, State.DONE, "late outputs have arrived: the result is ready")
 
     def _left(self, name: str) -> None:
+        self._fills.left(name)
         for run in self._runs.values():
             run.lost(name)
 

@@ -21,8 +21,9 @@ from upcare_mpc.coordinator.lifecycle import choose_roster, in_words
 from upcare_mpc.coordinator.signed import check_no_output, check_output, check_spent
 from upcare_mpc.errors import ProtocolError, RefusedError, SessionError
 from upcare_mpc.kinds.question import Question
-from upcare_mpc.mpc.programs.contract import PROGRAM
+from upcare_mpc.mpc.programs.contract import program_of
 from upcare_mpc.study.descriptor import Descriptor, Member
+from upcare_mpc.study.draw import DIRECT
 
 __all__ = ["Run", "compose"]
 
@@ -46,7 +47,7 @@ def compose(
     """Compose a session from the registries' quotes.
 
     Returns:
-        The descriptor, and the certificates in roster order.
+        The descriptor, its noise drawn in the session, and the certificates in roster order.
 
     Raises:
         RefusedError: Too few registries are willing to compute.
@@ -60,8 +61,11 @@ def compose(
         layout=question.layout.digest,
         cells=question.layout.cells,
         law=question.law.digest,
-        program=PROGRAM,
-        epsilon=question.guarantee.epsilon,
+        noise=DIRECT,
+        program=program_of(question.study.release),
+        epsilon=question.guarantee.loss.epsilon,
+        rho=question.guarantee.loss.rho,
+        delta=question.guarantee.loss.delta,
         overlap=question.guarantee.overlap,
         signing_key=request.signing_key,
         sealing_key=request.sealing_key,
@@ -124,7 +128,7 @@ class Run:
         proposal = coordinator_pb2.Proposal(
             descriptor=self.descriptor.canonical(), request=request, certificates=self.certificates
         )
-        answers = await self.attendance.approvals(proposal, self.names)
+        answers = await self.attendance.approvals(self.names, proposal=proposal)
         approvals: list[study_pb2.Approval] = []
         refusals: list[tuple[str, str]] = []
         for name, answer in answers:
@@ -151,6 +155,8 @@ class Run:
             start=coordinator_pb2.Start(session_digest=self.descriptor.digest, approvals=approvals),
         )
         parties, threshold = self.descriptor.parties, self.descriptor.threshold
+        if self.descriptor.draw is not None:
+            self.note("noise", f"{', '.join(self.names[:parties])} take it from their noise bank")
         await self._until(lambda: len(self.outputs) == parties or bool(self.failures), SESSION_S)
         if len(self.outputs) < parties:
             computing = set(self.names[:parties])

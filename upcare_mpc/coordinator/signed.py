@@ -12,13 +12,11 @@ from cryptography import x509
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.link.certificates import verify_signature
-from upcare_mpc.link.statements import no_output_statement, spent_statement
-from upcare_mpc.mpc.opening import output_statement
+from upcare_mpc.link.statements import no_output_statement, spent_in, spent_statement
+from upcare_mpc.mpc.opening import output_statement, sealed_bytes
 from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = ["check_no_output", "check_output", "check_spent"]
-
-_OVERHEAD_BYTES = 49  # of a sealed share: version 1, encapsulated key 32, tag 16
 
 
 def check_output(
@@ -38,7 +36,7 @@ def check_output(
     place = descriptor.place(name)
     if not output.index == place < descriptor.parties:
         raise ProtocolError("an output comes from a computing registry, with its own place")
-    if len(output.sealed) != 8 * descriptor.cells + _OVERHEAD_BYTES or len(output.agreement) != 32:
+    if len(output.sealed) != sealed_bytes(descriptor) or len(output.agreement) != 32:
         raise ProtocolError("an output has another length than the session's table")
     statement = output_statement(descriptor.digest, place, output.agreement, output.sealed)
     _check(output.session_digest, name, statement, output.signature, descriptor, certificates)
@@ -48,8 +46,8 @@ def check_spent(
     spent: study_pb2.Spent, name: str, descriptor: Descriptor, certificates: Sequence[str]
 ) -> None:
     """Check a statement of what was charged; arguments and errors as for ``check_output``."""
-    if spent.registry != name or spent.epsilon != str(descriptor.epsilon):
-        raise ProtocolError("a registry states its own charge, which is the session's epsilon")
+    if spent_statement(spent) != spent_statement(spent_in(descriptor, name)):
+        raise ProtocolError("a registry states its own charge, which is the session's")
     _check(
         spent.session_digest,
         name,

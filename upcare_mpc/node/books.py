@@ -89,6 +89,14 @@ class Books:
         self._step(lambda ledger: ledger.spend(_key(question, session)))
         self._sessions.spend(session, time=_now())
 
+    def reveal(self, question: Question, session: bytes) -> None:
+        """Make the charge final before a bit of the result opens to the computing registries.
+
+        From now on this node never signs that no output left.
+        """
+        self._sessions.reveal(session, time=_now())
+        self.settle(question, session)
+
     def store_output(self, question: Question, session: bytes, output: bytes) -> None:
         """Store this node's sealed output, before it is sent for the first time."""
         self._sessions.store_output(session, output, time=_now())
@@ -114,7 +122,8 @@ class Books:
         A charge that is only reserved is given back: no share of this registry's data has left.
 
         Returns:
-            Whether "no output" is true here; ``False`` if an output is already stored.
+            Whether "no output" is true here; ``False`` if an output is already stored, or bits
+            of the result were opened.
         """
         try:
             self._sessions.erase(session, study, time=_now())

@@ -12,7 +12,9 @@ import grpc.aio
 
 from upcare_mpc._proto.upcare.node.v1 import node_pb2, node_pb2_grpc
 from upcare_mpc.errors import ConfigError, RefusedError
+from upcare_mpc.node.law import law_in_words
 from upcare_mpc.node.server import Node
+from upcare_mpc.study.draw import SEGMENT_CELLS
 
 __all__ = ["call_operator", "serve_operator"]
 
@@ -76,6 +78,24 @@ class _Operator(node_pb2_grpc.OperatorServicer):
         self._node.books.refuse(question, request.reason[:500] or "no reason given")
         self._node.decided(question)
         return node_pb2.RefuseResponse(question_digest=question)
+
+    async def Bank(self, _request: Any, _context: Any) -> node_pb2.BankResponse:  # noqa: N802
+        """How much noise is ready."""
+        bank = self._node.bank
+        return node_pb2.BankResponse(
+            registry=self._node.party.name,
+            cells=bank.room * SEGMENT_CELLS,
+            ready=[
+                node_pb2.ReadyNoise(
+                    law=law_in_words(item.law),
+                    law_digest=item.law.digest,
+                    registries=item.names,
+                    cells=len(item.keys) * SEGMENT_CELLS,
+                    filled=item.segments * SEGMENT_CELLS,
+                )
+                for _, item in bank.banks
+            ],
+        )
 
     async def _find(self, beginning: bytes, context: Any) -> bytes:
         matches = [digest for digest in self._node.waiting if digest.startswith(beginning)]

@@ -7,13 +7,17 @@ than most sessions. It dies with this process: its standard input ends.
 import asyncio
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from upcare_mpc.errors import SessionError
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.mpc.noise import Law
-from upcare_mpc.node.law import law_to_json
+from upcare_mpc.mpc.programs.fill import Fill
+from upcare_mpc.mpc.programs.segments import Segments
+from upcare_mpc.node.assignment import Reach, common_fields, fill_fields, study_fields
 from upcare_mpc.node.pipe import Message, read_message, write_message
 from upcare_mpc.study.descriptor import Descriptor
+from upcare_mpc.study.spec import Release
 
 __all__ = ["WorkerProcess"]
 
@@ -27,13 +31,16 @@ class WorkerProcess:
         self._process = process
 
     @classmethod
-    async def start(cls, *, computes: bool) -> "WorkerProcess":
-        """Start a worker that waits for a session.
+    async def start(cls, *, computes: bool, background: bool = False) -> "WorkerProcess":
+        """Start a worker that waits for its job.
 
         Args:
             computes: Whether it may have to compute; then it loads MPyC ahead.
+            background: Whether everything else on this machine goes first.
         """
-        arguments = ["-m", "upcare_mpc.node.worker", *(["--computes"] if computes else [])]
+        flags = {"--computes": computes, "--background": background}
+        chosen = [flag for flag, wanted in flags.items() if wanted]
+        arguments = ["-m", "upcare_mpc.node.worker", *chosen]
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
@@ -57,45 +64,48 @@ class WorkerProcess:
         self,
         descriptor: Descriptor,
         *,
+        vector: bytes,
+        noise: Segments | None,
         identity: Identity,
         certificates: Sequence[str],
         law: Law,
-        vector: bytes,
-        host: str,
-        ports: Sequence[int],
-        silence_s: float,
+        release: Release,
+        reach: Reach,
     ) -> int:
-        """Give the worker its session and this registry's vector.
+        """Give the worker its session, this registry's vector, and its noise if that is there.
 
         Args:
             descriptor: The session.
+            vector: ``(n,)`` little-endian 64-bit counts. Secret.
+            noise: Segments of the noise bank; ``None`` on the direct path. Secret.
             identity: This party; its key goes to the worker, which signs and speaks TLS.
             certificates: PEM, in roster order, already verified.
             law: Law of the noise.
-            vector: ``(n,)`` little-endian 64-bit counts. Secret.
-            host: Address to listen on.
-            ports: Ports to try; 0 is any.
-            silence_s: Patience with silent peers.
+            release: The study's rules about what is shown.
+            reach: How its peers reach it.
 
         Returns:
             The port the worker listens on; 0 if it only dials.
         """
-        self.tell(
-            "assign",
-            blob=vector,
-            descriptor=descriptor.canonical().decode(),
-            name=identity.party.name,
-            law=law_to_json(law),
-            identity={
-                "ca": identity.network.ca_pem.decode(),
-                "certificate": identity.certificate_pem.decode(),
-                "key": identity.key_pem.decode(),
-            },
-            certificates=list(certificates),
-            host=host,
-            ports=list(ports),
-            silence_s=silence_s,
-        )
+        blob, fields = study_fields(descriptor, release, vector, noise)
+        common = common_fields(identity, certificates, law, reach)
+        return await self._assign("study", blob, {**fields, **common})
+
+    async def assign_fill(
+        self,
+        fill: Fill,
+        *,
+        identity: Identity,
+        certificates: Sequence[str],
+        law: Law,
+        reach: Reach,
+    ) -> int:
+        """Give the worker a fill of the noise bank; arguments and result as for ``assign``."""
+        common = common_fields(identity, certificates, law, reach)
+        return await self._assign("fill", b"", {**fill_fields(fill), **common})
+
+    async def _assign(self, job: str, blob: bytes, fields: dict[str, Any]) -> int:
+        self.tell(job, blob=blob, **fields)
         try:
             message = await asyncio.wait_for(self.next_message(), READY_S)
         except TimeoutError:

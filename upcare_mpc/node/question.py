@@ -31,11 +31,7 @@ def read_question(request: Request, agreement: Agreement, *, now: float) -> Ques
 
 def charge(question: Question) -> Charge:
     """What every registry pays: the full cost of the pooled release."""
-    return Charge(
-        epsilon=question.guarantee.epsilon,
-        delta=question.guarantee.delta,
-        purpose=question.study.purpose,
-    )
+    return Charge(loss=question.guarantee.loss, purpose=question.study.purpose)
 
 
 def check_policy(question: Question, request: Request, policy: Policy, *, registry: str) -> None:
@@ -54,8 +50,21 @@ def check_policy(question: Question, request: Request, policy: Policy, *, regist
         raise RefusedError(f"does not accept purpose {study.purpose} (accepted: {accepted})")
     if study.kind not in policy.kinds:
         raise RefusedError(f"does not accept studies of kind {study.kind}")
-    if question.guarantee.epsilon > policy.epsilon_per_study:
+    delta = question.guarantee.delta if study.delta is None else study.delta
+    for name, asked, most in (
+        ("epsilon", study.epsilon, policy.epsilon_per_study),
+        ("delta", delta, policy.delta_per_study),
+    ):
+        if asked > most:
+            raise RefusedError(
+                f"accepts at most {name} {float(most):g} a study, {float(asked):g} asked"
+            )
+    _check_cohort(study.release.minimum_cohort, policy.minimum_cohort)
+
+
+def _check_cohort(declared: int | None, wanted: int | None) -> None:
+    if wanted is not None and (declared is None or declared < wanted):
+        has = "none" if declared is None else str(declared)
         raise RefusedError(
-            f"accepts at most epsilon {float(policy.epsilon_per_study):g} a study, "
-            f"{float(question.guarantee.epsilon):g} asked"
+            f"wants release.minimum_cohort of at least {wanted}, this study has {has}"
         )

@@ -22,7 +22,9 @@ from upcare_mpc.link.certificates import Identity, host_of, verify_signature
 from upcare_mpc.link.roster import check_roster
 from upcare_mpc.link.statements import no_output_statement, question_digest
 from upcare_mpc.node.approval import Standing
+from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
+from upcare_mpc.node.fill import Filler
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.node.question import charge, check_policy, read_question
 from upcare_mpc.node.session import NodeSession, no_output
@@ -54,6 +56,7 @@ class Node:
         agreement: Agreement,
         snapshot: Snapshot,
         books: Books,
+        bank: NoiseBank,
         *,
         log: Callable[[str], None],
     ) -> None:
@@ -61,6 +64,7 @@ class Node:
         self.identity = identity
         self.snapshot = snapshot
         self.books = books
+        self.bank = bank
         self.waiting: dict[bytes, study_pb2.StudyRequest] = {}
         self.attending = False
         self._agreement = agreement
@@ -71,6 +75,15 @@ class Node:
         self._outbox: asyncio.Queue[coordinator_pb2.AttendRequest] = asyncio.Queue()
         self._spare: asyncio.Task[WorkerProcess] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._filler = Filler(
+            party=party,
+            agreement=agreement,
+            identity=identity,
+            bank=bank,
+            say=self._outbox.put_nowait,
+            log=log,
+            start_worker=lambda: WorkerProcess.start(computes=True, background=True),
+        )
 
     @property
     def running(self) -> int:
@@ -99,6 +112,7 @@ class Node:
         finally:
             for running in self._sessions.values():
                 await running.worker.end()
+            await self._filler.abort()
             if self._spare is not None:
                 worker = await self._spare
                 await worker.end()
@@ -123,6 +137,7 @@ class Node:
             await call.write(
                 coordinator_pb2.AttendRequest(join=coordinator_pb2.Join(version=PROTOCOL))
             )
+            self._filler.announce()
             writer = asyncio.ensure_future(self._write(call))
             try:
                 while (message := await call.read()) is not grpc.aio.EOF:
@@ -151,6 +166,13 @@ class Node:
                     self._say(call=message.call, quote=self._quote(message.offer))
                 case "proposal":
                     await self._approve(message.call, message.proposal)
+                case "fill":
+                    await self._filler.approve(message.call, message.fill)
+                    self._spawn(self._filler.expire())
+                case "start" if self._filler.has(message.start.session_digest):
+                    await self._filler.run(message.start.approvals)
+                case "abort" if self._filler.has(message.abort.session_digest):
+                    await self._filler.abort()
                 case "start":
                     await self._start(message.start)
                 case "abort":
@@ -182,7 +204,9 @@ class Node:
                 quote.certificate = self.identity.certificate_pem.decode()
             ledger = self.books.ledger()
             if known:
-                quote.epsilon_left = str(ledger.balance().left)
+                balance = ledger.balance()
+                quote.epsilon_left = str(balance.epsilon_left)
+                quote.rho_left = str(balance.rho_left)
             check_policy(question, offer.request, self.party.policy, registry=self.party.name)
             ledger.check(charge(question))
             quote.verdict = coordinator_pb2.Quote.VERDICT_YES
@@ -221,11 +245,13 @@ class Node:
                 self._preparing -= 1
         except UpcareError as error:
             self._log(f"session refused: {error}")
+            self._filler.announce()  # the refusal may have burnt noise
             text = coordinator_pb2.Failure(code=error.code, text=str(error))
             self._say(call=call, failure=text)
             return
         self._sessions[session.digest] = session
         self._log(f"session {session.digest.hex()[:12]} approved")
+        self._filler.announce()
         self._say(call=call, approval=approval)
         self._spawn(session.expire())
 
@@ -241,6 +267,7 @@ class Node:
             agreement=self._agreement,
             identity=self.identity,
             books=self.books,
+            bank=self.bank,
             snapshot=self.snapshot,
             take_worker=self._take_worker,
             say=self._outbox.put_nowait,
@@ -308,7 +335,7 @@ class Node:
                 no = coordinator_pb2.Quote.VERDICT_NO
                 quote = coordinator_pb2.Quote(registry=self.party.name, verdict=no, reason=text)
                 self._say(call=message.call, quote=quote)
-            case "proposal":
+            case "proposal" | "fill":
                 failure = coordinator_pb2.Failure(code=UpcareError.code, text=text)
                 self._say(call=message.call, failure=failure)
             case "start":

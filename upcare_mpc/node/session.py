@@ -20,17 +20,19 @@ from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.errors import ProtocolError, SessionError, UpcareError
 from upcare_mpc.kinds.question import Question
-from upcare_mpc.link.certificates import Identity, verify_signature
-from upcare_mpc.link.roster import check_roster
+from upcare_mpc.link.certificates import Identity
+from upcare_mpc.link.roster import check_approvals, check_roster
 from upcare_mpc.link.statements import (
     approval_statement,
     no_output_statement,
+    spent_in,
     spent_statement,
 )
 from upcare_mpc.mpc.programs.contract import check_descriptor
+from upcare_mpc.node.assignment import Reach
+from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.process import WorkerProcess
-from upcare_mpc.node.question import charge
 from upcare_mpc.node.snapshot import Snapshot
 from upcare_mpc.study.descriptor import Descriptor
 
@@ -70,11 +72,14 @@ class NodeSession:
         agreement: Agreement,
         identity: Identity,
         books: Books,
+        bank: NoiseBank,
         snapshot: Snapshot,
         take_worker: Callable[[], Awaitable[WorkerProcess]],
         say: Say,
     ) -> tuple["NodeSession", study_pb2.Approval]:
-        """Check a proposed session, agree to it in the books, count, and sign.
+        """Check a proposed session, burn its noise, agree to it in the books, count, and sign.
+
+        The noise is burnt first, and stays burnt whatever comes of the session.
 
         Raises:
             UpcareError: Any check fails; then nothing is reserved and the session is dead here.
@@ -94,8 +99,12 @@ class NodeSession:
         me = descriptor.roster[descriptor.place(party.name)]
         if me.certificate != identity.party.fingerprint or me.snapshot != snapshot.digest:
             raise ProtocolError(f"the session names another certificate or snapshot of {me.name}")
-        if descriptor.place(party.name) < descriptor.parties and not party.computes:
+        computes = descriptor.place(party.name) < descriptor.parties
+        if computes and not party.computes:
             raise ProtocolError(f"{party.name} does not compute, but the session wants it to")
+        noise = None
+        if computes and descriptor.draw is not None:
+            noise = bank.take(descriptor.committee, descriptor.law, descriptor.draw)
         books.agree(question, descriptor.digest, proposal.request)
         try:
             worker = await take_worker()
@@ -116,17 +125,20 @@ class NodeSession:
             vector = await _count(snapshot, question, until=started + counting_s)
             port = await worker.assign(
                 descriptor,
+                vector=vector,
+                noise=noise,
                 identity=identity,
                 certificates=list(proposal.certificates),
                 law=question.law,
-                vector=vector,
-                host=party.host,
-                ports=party.ports,
-                silence_s=party.silence_s,
+                release=question.study.release,
+                reach=Reach(host=party.host, ports=party.ports, silence_s=party.silence_s),
             )
         except BaseException:
             await session.end_without_output("it could not be prepared")
             raise
+        if computes:
+            names = [member.name for member in descriptor.roster[: descriptor.parties]]
+            bank.want(descriptor.committee, names, question.law)
         await _sleep_until(started + counting_s + PREPARE_S)
         endpoint = f"{party.host}:{port}" if port else ""
         approval = study_pb2.Approval(
@@ -156,7 +168,7 @@ class NodeSession:
             raise ProtocolError("a session is started once, and before it has ended")
         self.started = True
         try:
-            endpoints = self._check_approvals(approvals)
+            endpoints = check_approvals(self.descriptor, self.certificates, approvals)
             self.worker.tell("start", endpoints=endpoints)
             await asyncio.wait_for(self._follow(), SESSION_S)
         except TimeoutError:
@@ -183,20 +195,6 @@ class NodeSession:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _check_approvals(self, approvals: Sequence[study_pb2.Approval]) -> dict[str, str]:
-        """Check that every registry of the roster has approved this very session."""
-        by_name: Mapping[str, study_pb2.Approval] = {a.registry: a for a in approvals}
-        endpoints: dict[str, str] = {}
-        for index, member in enumerate(self.descriptor.roster):
-            approval = by_name.get(member.name)
-            if approval is None or approval.session_digest != self.digest:
-                raise ProtocolError(f"{member.name} has not approved this session")
-            statement = approval_statement(self.digest, member.name, approval.endpoint)
-            verify_signature(self.certificates[index], statement, approval.signature)
-            if index < self.descriptor.parties:
-                endpoints[str(index)] = approval.endpoint
-        return endpoints
-
     async def _follow(self) -> None:
         """Answer the worker until it ends."""
         while True:
@@ -214,6 +212,9 @@ class NodeSession:
                     self.books.spend(self.question, self.digest)
                     self.worker.tell("spent")
                     self._say_spent()
+                case "reveal":
+                    self.books.reveal(self.question, self.digest)
+                    self.worker.tell("noted")
                 case "output":
                     self._store_and_send(message.fields, message.blob)
                     self.worker.tell("stored")
@@ -236,13 +237,7 @@ class NodeSession:
         self._say(output=output)
 
     def _say_spent(self) -> None:
-        cost = charge(self.question)
-        spent = study_pb2.Spent(
-            session_digest=self.digest,
-            registry=self.party.name,
-            epsilon=str(cost.epsilon),
-            delta=str(cost.delta),
-        )
+        spent = spent_in(self.descriptor, self.party.name)
         spent.signature = self.identity.sign(spent_statement(spent))
         self._say(spent=spent)
 

@@ -1,39 +1,46 @@
-"""One session in one process: the only place of a node where shares exist.
+"""One session in one process: the only place of a node where shares exist in the clear.
 
-The server starts a worker ahead of time; it loads its libraries and waits. ``assign`` gives it a
-session and this registry's vector; it listens and says ``ready``. ``start`` gives it the peers'
-addresses; it runs and says ``phase``, then ``spend`` and waits for ``spent`` BEFORE any input
-share leaves, then ``output`` and waits for ``stored``. It ends with ``done`` or ``failed``, and
-exits at once if the server is gone.
+The server starts a worker ahead of time; it loads its libraries and waits. It does ONE job.
+
+``study`` gives it a session, this registry's vector, and segments of the noise bank if the
+session draws on it. It listens and says ``ready``. ``start`` gives it the peers' addresses; it
+runs and says ``phase``, then ``spend`` and waits for ``spent`` BEFORE any input share leaves,
+then ``reveal`` and waits for ``noted`` if bits about the result open to the computing registries,
+then ``output`` and waits for ``stored``. ``fill`` gives it a fill of the noise bank; the same up
+to ``start``, then it says ``segments`` and waits for ``stored``. It ends with ``done`` or
+``failed``, and exits at once if the server is gone.
 
 A computing registry runs MPyC here; a contributing one only deals its shares and never loads it.
 """
 
 import asyncio
-import datetime
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-from cryptography import x509
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 from upcare_mpc.errors import LinkError, SessionError, UpcareError
-from upcare_mpc.link.certificates import Identity, Network, verify_signature
-from upcare_mpc.link.grpc_channel import SILENCE_S, GrpcChannel, SessionHello
-from upcare_mpc.mpc import field
-from upcare_mpc.mpc.opening import output_statement, seal_share
-from upcare_mpc.mpc.programs.contract import PROGRAM, program_digest
-from upcare_mpc.mpc.programs.inputs import Signatures, await_ready, deal_input, send_input
+from upcare_mpc.link.grpc_channel import GrpcChannel
+from upcare_mpc.mpc.field import Words
+from upcare_mpc.mpc.opening import Passing, output_statement, seal_share
+from upcare_mpc.mpc.programs.contract import PASSING_SUM
+from upcare_mpc.mpc.programs.fill import confirm_stored
+from upcare_mpc.mpc.programs.inputs import await_ready, send_input
+from upcare_mpc.mpc.programs.segments import seal_segments
 from upcare_mpc.mpc.prss import LocalRandom
-from upcare_mpc.node.law import law_from_json
+from upcare_mpc.node.assignment import FillAssignment, StudyAssignment
 from upcare_mpc.node.pipe import Message, read_message, write_message
-from upcare_mpc.study.descriptor import Descriptor
+
+if TYPE_CHECKING:
+    from upcare_mpc.mpc.engine import Engine
+    from upcare_mpc.mpc.programs.noisy_sum import NoisySum
 
 __all__ = ["main"]
+
+BACKGROUND_NICENESS = 10
 
 
 class Worker:
@@ -45,15 +52,16 @@ class Worker:
         self._answers: asyncio.Queue[Message] = asyncio.Queue()
         self._phases: dict[str, float] = {}
         self._phase_start = 0.0
+        self._rounds = 0  # waits for peers outside the engine
 
     async def run(self) -> None:
-        """Serve one session from ``assign`` to ``done`` or ``failed``."""
-        assign = await read_message(self._reader)
-        if assign is None:
+        """Do one job, from the server's first message to ``done`` or ``failed``."""
+        job = await read_message(self._reader)
+        if job is None:
             return
         listening = asyncio.ensure_future(self._listen_to_server())
         try:
-            await self._session(assign)
+            await (self._fill(job) if job.say == "fill" else self._study(job))
         except* UpcareError as group:
             error = _first(group)
             self._tell("failed", code=error.code, text=str(error))
@@ -61,12 +69,141 @@ class Worker:
             listening.cancel()
         await self._writer.drain()
 
-    async def _session(self, assign: Message) -> None:
-        setup = _Setup(assign)
-        channel = setup.channel()
-        port = 0
-        if setup.index < setup.descriptor.parties:
-            port = await channel.listen(assign.fields["host"], assign.fields["ports"])
+    # -- a session of a study -------------------------------------------------------------------
+
+    async def _study(self, job: Message) -> None:
+        assignment = StudyAssignment(job)
+        run = self._compute if assignment.computes else self._contribute
+        async with self._linked(assignment, listens=assignment.computes) as channel:
+            await run(assignment, channel)
+        self._tell("done")
+
+    async def _contribute(self, assignment: StudyAssignment, channel: GrpcChannel) -> None:
+        """Deal this registry's vector to the computing ones, once they have their noise."""
+        if assignment.descriptor.draw is None:  # else they had it before they approved
+            await await_ready(channel, parties=assignment.parties)
+        dealt = assignment.deal(LocalRandom().words)
+        await self._spend()
+        await send_input(channel, dealt, assignment.signatures, session=assignment.session)
+        self._tell("phase", phase="sharing")
+
+    async def _compute(self, assignment: StudyAssignment, channel: GrpcChannel) -> None:
+        """Have the noise, exchange inputs, agree, and seal this party's share of what may open."""
+        from upcare_mpc.mpc.programs.noisy_sum import sum_inputs  # noqa: PLC0415 - loads MPyC
+
+        cpu = time.process_time()
+        engine = _engine(assignment, channel)
+        noise = assignment.noise
+        compares = assignment.program == PASSING_SUM
+        if noise is None or compares:
+            await engine.agree_keys()
+            self._rounds += 1
+        if noise is None:
+            noise = await self._draw(engine, assignment, channel)
+        dealt = assignment.deal(engine.local_random.words)
+        await self._spend()
+        self._tell("phase", phase="sharing")
+        await send_input(channel, dealt, assignment.signatures, session=assignment.session)
+        result = await sum_inputs(
+            engine,
+            channel,
+            noise,
+            (assignment.own_share(dealt), dealt.hashes),
+            assignment.signatures,
+            session=assignment.session,
+            registries=len(assignment.descriptor.roster),
+            noise_id=assignment.descriptor.noise.encode(),
+        )
+        self._rounds += 2  # inputs, agreement
+        self._lap("sharing")
+        passing = await self._compare(engine, assignment, result) if compares else None
+        self._tell("phase", phase="opening")
+        sealed = seal_share(
+            result.share,
+            assignment.descriptor.sealing_key,
+            session=assignment.session,
+            sender=assignment.name,
+            index=assignment.index,
+            passing=passing,
+        )
+        statement = output_statement(assignment.session, assignment.index, result.agreement, sealed)
+        signature = assignment.signatures.sign(statement)
+        self._lap("opening")
+        self._tell(
+            "output",
+            blob=sealed,
+            index=assignment.index,
+            agreement=result.agreement.hex(),
+            signature=signature.hex(),
+            metrics=self._metrics(engine, cpu),
+        )
+        await self._answer("stored")
+
+    async def _draw(
+        self, engine: "Engine", assignment: StudyAssignment, channel: GrpcChannel
+    ) -> Words:
+        """Draw the noise in this session, and wait until every party has it."""
+        from upcare_mpc.mpc.programs.noisy_sum import announce_ready, draw_noise  # noqa: PLC0415
+
+        descriptor = assignment.descriptor
+        self._tell("phase", phase="noise")
+        noise = await draw_noise(engine, assignment.law, descriptor.cells)
+        self._lap("noise")
+        announce_ready(channel, len(descriptor.roster))
+        await await_ready(channel, parties=descriptor.parties)
+        self._rounds += 1
+        return noise
+
+    async def _compare(
+        self, engine: "Engine", assignment: StudyAssignment, result: "NoisySum"
+    ) -> Passing:
+        """Decide which cells may open; the bits are an output: from here on no refund."""
+        from upcare_mpc.mpc.programs.suppress import (  # noqa: PLC0415
+            agree_on_passing,
+            passing_cells,
+        )
+
+        self._tell("reveal")
+        await self._answer("noted")
+        passing = await passing_cells(engine, result.share, assignment.release)
+        await agree_on_passing(engine, passing, assignment.signatures, agreement=result.agreement)
+        self._lap("comparing")
+        return passing
+
+    # -- a fill of the noise bank ---------------------------------------------------------------
+
+    async def _fill(self, job: Message) -> None:
+        """Draw noise shares, hand them sealed to the server, and confirm that all have stored."""
+        from upcare_mpc.mpc.programs.noisy_sum import draw_noise  # noqa: PLC0415
+
+        assignment = FillAssignment(job)
+        async with self._linked(assignment, listens=True) as channel:
+            cpu = time.process_time()
+            engine = _engine(assignment, channel)
+            await engine.agree_keys()
+            noise = await draw_noise(engine, assignment.law, assignment.fill.cells)
+            segments = seal_segments(noise, epoch=assignment.session, place=assignment.index)
+            self._lap("noise")
+            self._rounds += 2  # keys, confirmations
+            self._tell(
+                "segments",
+                blob=segments.sealed,
+                keys=[key.hex() for key in segments.keys],
+                metrics=self._metrics(engine, cpu),
+            )
+            await self._answer("stored")
+            await confirm_stored(channel, assignment.signatures, assignment.fill)
+        self._tell("done")
+
+    # -- both -----------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _linked(
+        self, assignment: StudyAssignment | FillAssignment, *, listens: bool
+    ) -> AsyncIterator[GrpcChannel]:
+        """Listen, say ``ready``, and link with all peers at ``start``."""
+        channel, reach = assignment.channel(), assignment.reach
+        port = await channel.listen(reach.host, reach.ports) if listens else 0
         self._tell("ready", port=port)
         try:
             start = await self._answer("start")
@@ -74,90 +211,18 @@ class Worker:
             endpoints = {int(i): address for i, address in start.fields["endpoints"].items()}
             await channel.connect(endpoints)
             self._lap("link")
-            if setup.index < setup.descriptor.parties:
-                await self._compute(setup, channel)
-            else:
-                await self._contribute(setup, channel)
+            yield channel
         finally:
             await channel.close()
-        self._tell("done")
 
-    async def _contribute(self, setup: "_Setup", channel: GrpcChannel) -> None:
-        """Deal this registry's vector to the computing ones, once they are ready for it."""
-        await await_ready(channel, parties=setup.descriptor.parties)
-        dealt = setup.deal(LocalRandom().words)
-        await self._spend()
-        await send_input(channel, dealt, setup.signatures, session=setup.session)
-        self._tell("phase", phase="sharing")
-
-    async def _compute(self, setup: "_Setup", channel: GrpcChannel) -> None:
-        """Draw the noise, exchange inputs, agree, and seal this party's share of the sum."""
-        from upcare_mpc.mpc.engine import Engine  # noqa: PLC0415 - contributing workers never load MPyC
-        from upcare_mpc.mpc.programs.noisy_sum import (  # noqa: PLC0415
-            announce_ready,
-            draw_noise,
-            sum_inputs,
-        )
-
-        descriptor, registries = setup.descriptor, len(setup.descriptor.roster)
-        engine = Engine(
-            channel,
-            parties=descriptor.parties,
-            threshold=descriptor.threshold,
-            session=setup.session,
-            program=PROGRAM,
-        )
-        engine.install()
-        await engine.agree_keys()
-        self._tell("phase", phase="noise")
-        cpu = time.process_time()
-        noise = await draw_noise(engine, setup.law, descriptor.cells)
-        self._lap("noise")
-        announce_ready(channel, registries)
-        await await_ready(channel, parties=descriptor.parties)
-        dealt = setup.deal(engine.local_random.words)
-        await self._spend()
-        self._tell("phase", phase="sharing")
-        await send_input(channel, dealt, setup.signatures, session=setup.session)
-        own = field.from_bytes(dealt.payloads[setup.index][32:], cells=descriptor.cells)
-        result = await sum_inputs(
-            engine,
-            channel,
-            noise,
-            (own, dealt.hashes),
-            setup.signatures,
-            session=setup.session,
-            registries=registries,
-            noise_id=b"direct",
-        )
-        self._lap("sharing")
-        self._tell("phase", phase="opening")
-        sealed = seal_share(
-            result.share,
-            descriptor.sealing_key,
-            session=setup.session,
-            sender=setup.name,
-            index=setup.index,
-        )
-        signature = setup.signatures.sign(
-            output_statement(setup.session, setup.index, result.agreement, sealed)
-        )
-        self._lap("opening")
-        self._tell(
-            "output",
-            blob=sealed,
-            index=setup.index,
-            agreement=result.agreement.hex(),
-            signature=signature.hex(),
-            metrics={
-                "phases": self._phases,
-                "cpu_seconds": time.process_time() - cpu,
-                "bytes": engine.bytes_sent,
-                "rounds": engine.rounds,
-                "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            },
-        )
-        await self._answer("stored")
+    def _metrics(self, engine: "Engine", cpu: float) -> dict[str, Any]:
+        return {
+            "phases": self._phases,
+            "cpu_seconds": time.process_time() - cpu,
+            "bytes": engine.bytes_sent,
+            "rounds": engine.rounds + self._rounds,
+            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
 
     async def _spend(self) -> None:
         """Ask the server to charge the ledger; nothing leaves before it has."""
@@ -187,58 +252,19 @@ class Worker:
         return message
 
 
-class _Setup:
-    """What ``assign`` says, parsed."""
+def _engine(assignment: StudyAssignment | FillAssignment, channel: GrpcChannel) -> "Engine":
+    """This party's MPyC runtime for the session."""
+    from upcare_mpc.mpc.engine import Engine  # noqa: PLC0415 - contributing workers never load MPyC
 
-    def __init__(self, assign: Message) -> None:
-        fields = assign.fields
-        self.descriptor = Descriptor.from_canonical(fields["descriptor"].encode())
-        self.session = self.descriptor.digest
-        self.name = str(fields["name"])
-        self.index = self.descriptor.place(self.name)
-        self.law = law_from_json(fields["law"], digest=self.descriptor.law)
-        self._vector = np.frombuffer(assign.blob, "<i8")
-        network = Network(fields["identity"]["ca"].encode())
-        now = datetime.datetime.now(datetime.UTC)
-        pem = str(fields["identity"]["certificate"])
-        party, _ = network.verify(pem, now=now)
-        self._identity = Identity(
-            party=party,
-            network=network,
-            certificate_pem=pem.encode(),
-            key_pem=fields["identity"]["key"].encode(),
-        )
-        certificates = [x509.load_pem_x509_certificate(c.encode()) for c in fields["certificates"]]
-
-        def verify(index: int, statement: bytes, signature: bytes) -> None:
-            verify_signature(certificates[index], statement, signature)
-
-        self.signatures = Signatures(sign=self._identity.sign, verify=verify)
-        self._silence_s = float(fields.get("silence_s", SILENCE_S))
-
-    def channel(self) -> GrpcChannel:
-        """This party's links, not yet connected."""
-        return GrpcChannel(
-            self._identity,
-            [member.name for member in self.descriptor.roster],
-            parties=self.descriptor.parties,
-            index=self.index,
-            hello=SessionHello(
-                session_digest=self.session,
-                study_digest=self.descriptor.study,
-                program_digest=program_digest(self.law.digest),
-            ),
-            silence_s=self._silence_s,
-        )
-
-    def deal(self, random: Callable[[int], field.Words]) -> Any:
-        """Split this registry's vector into salted shares."""
-        return deal_input(
-            self._vector,
-            parties=self.descriptor.parties,
-            threshold=self.descriptor.threshold,
-            random=random,
-        )
+    engine = Engine(
+        channel,
+        parties=assignment.parties,
+        threshold=assignment.threshold,
+        session=assignment.session,
+        program=assignment.program,
+    )
+    engine.install()
+    return engine
 
 
 def _first(group: BaseExceptionGroup[UpcareError]) -> UpcareError:
@@ -265,6 +291,8 @@ async def _main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, out)
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+    if "--background" in sys.argv:
+        os.nice(BACKGROUND_NICENESS)
     if "--computes" in sys.argv:
         import upcare_mpc.mpc.engine  # noqa: F401, PLC0415 - loaded ahead of the session
     await Worker(reader, writer).run()

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 __all__ = [
+    "BANKS",
     "COORDINATOR",
     "EVENTS",
     "JOURNAL",
@@ -50,7 +51,7 @@ class Schema:
 _node = MetaData()
 _coordinator = MetaData()
 
-NODE = Schema(owner="node", version=1, tables=_node)
+NODE = Schema(owner="node", version=2, tables=_node)
 COORDINATOR = Schema(owner="coordinator", version=1, tables=_coordinator)
 
 # A registry's chain of ledger events and approvals; see upcare_mpc.journal.
@@ -80,6 +81,15 @@ SESSIONS = Table(
         "(state = 'output') = (sealed_output IS NOT NULL)",
         name="only_an_output_has_bytes",
     ),
+)
+
+# Which segments of its noise banks a node may still use; see upcare_mpc.storage.bank.
+BANKS = Table(
+    "banks",
+    _node,
+    Column("epoch", LargeBinary, primary_key=True),
+    Column("segments", Integer, nullable=False),
+    Column("next", Integer),  # NULL until all parties have confirmed the fill
 )
 
 # Questions as the coordinator knows them: what was asked, by which key, and how far it is. The

@@ -1,7 +1,10 @@
 """What this node has done in each session: the facts behind its signed word.
 
-    agreed ──> spent ──> output      sealed bytes stored, then sent; resent byte for byte
-       └─────────┴─────> erased      shares erased; no output can ever leave
+    agreed ──> spent ──> (revealed) ──> output    sealed bytes stored, then sent; resent as they are
+       └─────────┴─────> erased                   shares erased; no output can ever leave
+
+``revealed`` comes before the first bit opens that depends on data: which cells of a table pass a
+study's rules. Such a bit is an output, so from then on there is no way back to ``erased``.
 
 ``output`` and ``erased`` exclude each other and are final. Both are entered in one transaction,
 so "no output left this node" stays true after it was signed, whatever crashes or races. A
@@ -30,6 +33,7 @@ class SessionState(Enum):
 
     AGREED = "agreed"
     SPENT = "spent"
+    REVEALED = "revealed"
     OUTPUT = "output"
     ERASED = "erased"
 
@@ -105,6 +109,16 @@ class Sessions:
             _require(connection, session, SessionState.SPENT, SessionState.AGREED)
             _update(connection, session, time, state=SessionState.SPENT.value)
 
+    def reveal(self, session: bytes, *, time: datetime) -> None:
+        """Note that bits about the result open to the computing registries from now on.
+
+        Raises:
+            SessionError: The session is not spent, or is erased.
+        """
+        with self._database.write() as connection:
+            _require(connection, session, SessionState.REVEALED, SessionState.SPENT)
+            _update(connection, session, time, state=SessionState.REVEALED.value)
+
     def store_output(self, session: bytes, output: bytes, *, time: datetime) -> None:
         """Store the sealed output, before it is sent for the first time.
 
@@ -112,7 +126,8 @@ class Sessions:
             SessionError: The session is not spent, is erased, or has an output already.
         """
         with self._database.write() as connection:
-            _require(connection, session, SessionState.OUTPUT, SessionState.SPENT)
+            sources = (SessionState.SPENT, SessionState.REVEALED)
+            _require(connection, session, SessionState.OUTPUT, *sources)
             _update(
                 connection,
                 session,
@@ -125,7 +140,7 @@ class Sessions:
         """Make sure that no output of this session ever leaves; may be repeated.
 
         Raises:
-            SessionError: An output is stored, and may have left.
+            SessionError: An output is stored, and may have left; or bits of one were opened.
         """
         with self._database.write() as connection:
             known = _find(connection, session)
@@ -135,6 +150,8 @@ class Sessions:
                 raise SessionError(
                     f"session {_short(session)}: an output is stored and may have left"
                 )
+            elif known.state is SessionState.REVEALED:
+                raise SessionError(f"session {_short(session)}: bits of its result were opened")
             elif known.state is not SessionState.ERASED:
                 _update(connection, session, time, state=SessionState.ERASED.value)
 
@@ -152,14 +169,15 @@ class Sessions:
 
 
 def _require(
-    connection: Connection, session: bytes, goal: SessionState, source: SessionState
+    connection: Connection, session: bytes, goal: SessionState, *sources: SessionState
 ) -> None:
-    """Raise unless the session is in state ``source``; the caller holds the write lock."""
+    """Raise unless the session is in one of the states; the caller holds the write lock."""
     row = _find(connection, session)
     state = "unknown" if row is None else row.state.value
-    if state != source.value:
+    wanted = [source.value for source in sources]
+    if state not in wanted:
         raise SessionError(
-            f"session {_short(session)}: to become {goal.value} it must be {source.value}, "
+            f"session {_short(session)}: to become {goal.value} it must be {' or '.join(wanted)}, "
             f"it is {state}"
         )
 

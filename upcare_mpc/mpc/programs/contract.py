@@ -2,7 +2,7 @@
 
 The program digest is compared in Hello. It covers wire behaviour, parameters and the law of the
 noise, not source text: a change that cannot be seen on the wire needs no new version, one that
-can steps ``PROGRAM``.
+can steps the program's version. A session names its program in its descriptor.
 """
 
 import hashlib
@@ -13,23 +13,31 @@ from upcare_mpc.errors import ProtocolError
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.mpc import field
 from upcare_mpc.study.descriptor import Descriptor
+from upcare_mpc.study.spec import Release
 
-__all__ = ["PROGRAM", "check_descriptor", "program_digest"]
+__all__ = ["NOISY_SUM", "PASSING_SUM", "check_descriptor", "program_digest", "program_of"]
 
-PROGRAM = "noisy-sum/1"
+NOISY_SUM = "noisy-sum/1"
+PASSING_SUM = "passing-noisy-sum/1"  # of which only what passes the study's rules opens
 
 
-def program_digest(law: bytes) -> bytes:
+def program_of(release: Release) -> str:
+    """Name the program that a study's rules about what is shown ask for."""
+    return NOISY_SUM if release == Release() else PASSING_SUM
+
+
+def program_digest(program: str, law: bytes) -> bytes:
     """Digest of the program as both ends must run it, 32 bytes.
 
     Args:
+        program: Its name and version.
         law: Digest of the exact law of the noise.
 
     MPyC labels messages by ``hash()`` of its program counters, which Python's minor version and
     MPyC's version decide; so both enter.
     """
     minor = platform.python_version_tuple()[1]
-    text = f"{PROGRAM}|p={field.PRIME}|mpyc={version('mpyc')}|python=3.{minor}|law={law.hex()}"
+    text = f"{program}|p={field.PRIME}|mpyc={version('mpyc')}|python=3.{minor}|law={law.hex()}"
     return hashlib.sha256(b"upcare/v1/program|" + text.encode()).digest()
 
 
@@ -47,15 +55,17 @@ def check_descriptor(
     Raises:
         ProtocolError: The session is about something else than what was asked.
     """
-    study = question.study
+    study, loss = question.study, question.guarantee.loss
     wanted = (
         ("network", descriptor.network, network),
         ("study", descriptor.study, question.digest),
         ("layout", descriptor.layout, question.layout.digest),
         ("number of cells", descriptor.cells, question.layout.cells),
         ("law of the noise", descriptor.law, question.law.digest),
-        ("program", descriptor.program, PROGRAM),
-        ("epsilon", descriptor.epsilon, question.guarantee.epsilon),
+        ("program", descriptor.program, program_of(study.release)),
+        ("epsilon", descriptor.epsilon, loss.epsilon),
+        ("rho", descriptor.rho, loss.rho),
+        ("delta", descriptor.delta, loss.delta),
         ("overlap", descriptor.overlap, question.guarantee.overlap),
         ("researcher's signing key", descriptor.signing_key, signing_key),
         ("researcher's sealing key", descriptor.sealing_key, sealing_key),
