@@ -20,8 +20,9 @@ The composition is tested as a whole: exhaustively for three parties, and for fi
 looking for ANY linear relation over GF(2) between what C sees and the secret. A step that is wrong
 fails: the mistakes below compute correct sums, each of them.
 
-What is not exact: a mask is a word of 61 bits, two of which encode zero. That costs at most 2^-60
-of statistical distance a cell, here 2^-2.
+What is not exact: masks and the t coefficients of a sharing are words of 61 bits, two of which
+encode zero. That costs at most ``(t + 1) 2^-61`` of statistical distance a cell; mod 7 that is 2^-2
+for the mask and one coefficient.
 """
 
 import itertools

@@ -93,9 +93,14 @@ class Books:
         """Make the charge final before a bit of the result opens to the computing registries.
 
         From now on this node never signs that no output left.
+
+        Raises:
+            SessionError: The session is not spent here, or its charge is not final.
         """
         self._sessions.reveal(session, time=_now())
         self.settle(question, session)
+        if self._state(question.digest, session) is not State.SETTLED:
+            raise SessionError("nothing opens that is not charged")
 
     def store_output(self, question: Question, session: bytes, output: bytes) -> None:
         """Store this node's sealed output, before it is sent for the first time."""

@@ -8,7 +8,7 @@ which bounds what the releases for that purpose add.
 
 Life of a charge, one per key (study digest, session digest):
 
-    reserve ──> spend ──> settle       output left; final
+    reserve ──> spend ──> settle       output left, or a bit of it opened; final
        └───────────┴────> release      nothing left, on the signed word of the others; refunded
 
 * ``reserve`` when the registry agrees; already then it counts against the caps.
