@@ -1,6 +1,9 @@
 """The guarantee of a release: OpenDP's epsilon, and a delta that is computed and small."""
 
+import math
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import opendp.prelude as dp
 import pytest
@@ -75,3 +78,25 @@ def test_an_epsilon_without_a_noise_is_refused_with_the_range(epsilon: Fraction)
 def test_an_overlap_of_zero_is_refused() -> None:
     with pytest.raises(StudyError, match="overlap"):
         laplace_release(Fraction(1), ONE, 0)
+
+
+def test_the_laws_on_the_page_about_the_guarantee_are_those_that_are_drawn() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "privacy-guarantee.md").read_text("utf-8")
+    row = (
+        r"^\| (\w.*?epsilon ([\d.]+), overlap (\d)) \| (\d+) \| (\d+) \| (\d+) \| 2\^(-[\d.]+) \|$"
+    )
+    rows = re.findall(row, page, re.MULTILINE)
+    assert len(rows) == 4
+
+    for study, epsilon, overlap, scale, precision, digits, exponent in rows:
+        count = 5 if "`per_patient` 5" in study else 1
+        law, guarantee = laplace_release(
+            Fraction(epsilon), Sensitivity(d0=count, d1=count, dinf=count), int(overlap)
+        )
+
+        assert (guarantee.scale, law.precision, law.magnitude_bits) == (
+            int(scale),
+            int(precision),
+            int(digits),
+        )
+        assert math.log2(guarantee.delta) == pytest.approx(float(exponent), abs=0.006)

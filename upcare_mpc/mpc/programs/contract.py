@@ -2,7 +2,8 @@
 
 The program digest is compared in Hello. It covers wire behaviour, parameters and the law of the
 noise, not source text: a change that cannot be seen on the wire needs no new version, one that
-can steps the program's version (counted from the first release on). A session names its program in its descriptor.
+can steps the program's version, counted from the first release on. A session names its program in
+its descriptor.
 """
 
 import hashlib
