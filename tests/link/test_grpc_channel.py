@@ -82,6 +82,22 @@ def test_a_frame_of_any_size_arrives_whole_in_both_directions(lab: Any, size: in
     play(story)
 
 
+@pytest.mark.parametrize("size", [8, PIECE_BYTES, 2 * PIECE_BYTES + 8])
+def test_a_frame_is_copied_when_it_is_sent_and_cannot_be_changed_when_it_is_read(
+    lab: Any, size: int
+) -> None:
+    async def story(stack: AsyncExitStack) -> None:
+        listener, dialler = await lab.pair(stack)
+        buffer = bytearray(b"a" * size)
+        listener.send(1, 7, memoryview(buffer))
+        buffer[:] = b"b" * size  # nothing has left yet
+        received = await dialler.receive(0, 7)
+        assert received == b"a" * size
+        assert received.readonly
+
+    play(story)
+
+
 def test_labels_of_any_kind_arrive_in_any_order(lab: Any) -> None:
     labels = [-1, -5, 0, 1, (1 << 63) - 1, -(1 << 63)]
 

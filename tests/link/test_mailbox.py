@@ -185,6 +185,19 @@ def test_memory_links_carry_frames_between_the_right_parties() -> None:
     asyncio.run(story())
 
 
+def test_a_frame_sent_in_memory_is_a_copy_that_its_receiver_cannot_change() -> None:
+    async def story() -> None:
+        ends = connect(2)
+        buffer = bytearray(b"before")
+        ends[0].send(1, 1, memoryview(buffer))
+        buffer[:] = b"after!"
+        received = await ends[1].receive(0, 1)
+        assert received == b"before"
+        assert received.readonly
+
+    asyncio.run(story())
+
+
 def test_a_party_lost_in_memory_fails_all_waits_for_it_and_no_others() -> None:
     async def story() -> None:
         ends = connect(3)

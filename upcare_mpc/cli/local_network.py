@@ -224,5 +224,7 @@ def trial_data(files: Sequence[Path], complete: frozenset[str] = frozenset()) ->
     """
     smallest = sum(path.stat().st_size // (300 if path.suffix == ".xml" else 30) for path in files)
     return DataFiles(
-        files=tuple(files), cases_at_most=10 ** len(str(max(smallest, 1))), complete=complete
+        files=tuple(files),
+        cases_at_most=max(10_000, 10 ** len(str(max(smallest, 1)))),  # time enough when busy
+        complete=complete,
     )
