@@ -5,6 +5,7 @@ than most sessions. It dies with this process: its standard input ends.
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,13 @@ from upcare_mpc.study.spec import Release
 __all__ = ["WorkerProcess"]
 
 READY_S = 30.0
+# A worker makes and drops vectors of megabytes, thousands of times. The C library would give each
+# back to the system and have it zeroed anew; told so by these, glibc keeps them. Others ignore it.
+_KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(256 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+}
 
 
 class WorkerProcess:
@@ -47,6 +55,7 @@ class WorkerProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 24,
+            env={**os.environ, **_KEEP_MEMORY},
         )
         return cls(process)
 
