@@ -41,7 +41,7 @@ __all__ = ["NodeSession", "no_output"]
 START_S = 1800.0  # from approval to start
 SESSION_S = 600.0  # from start to the worker's end
 STEP_S = 5e-7  # one step of evaluating one record, with room for a slow machine
-COUNT_S = 0.1  # for what does not grow with the records
+COUNT_S = 0.4  # for what does not grow with the records, on a busy machine too
 PREPARE_S = 0.25  # for the worker to be ready
 
 Say = Callable[[coordinator_pb2.AttendRequest], None]
