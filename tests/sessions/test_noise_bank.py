@@ -63,6 +63,7 @@ def fill(network: FragileNetwork) -> None:
         within_s=FILLED_S,
         what="every bank is full",
     )
+    time.sleep(1)  # and the nodes have told the platform
 
 
 def sealed(network: FragileNetwork, name: str) -> set[str]:
