@@ -9,6 +9,7 @@ import pytest
 from upcare_mpc.ingest.delivery import Delivery, Source, read
 
 PARTIES = Path(__file__).parents[2] / "parties"
+SAMPLES = Path(__file__).parents[1] / "data" / "ingest"
 
 
 @pytest.fixture
@@ -23,6 +24,18 @@ def read_bytes() -> Callable[..., Delivery]:
         return read(sources, complete=frozenset(complete))
 
     return read_these
+
+
+@pytest.fixture
+def sample() -> Callable[[str], bytes]:
+    """The bytes of one of the small samples in `tests/data/ingest`."""
+    return lambda name: (SAMPLES / name).read_bytes()
+
+
+@pytest.fixture
+def sample_tables() -> dict[str, bytes]:
+    """The small oBDS-RKI tables, by name."""
+    return {path.stem: path.read_bytes() for path in sorted((SAMPLES / "rki_tables").iterdir())}
 
 
 @pytest.fixture

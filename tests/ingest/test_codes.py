@@ -103,3 +103,52 @@ def test_whatever_the_text_the_result_is_a_code_of_the_record_or_none(text):
     for name, value in found.items():
         assert value is None or VARIABLES[name].type.accepts(value)
     assert derived is None or VARIABLES["topography"].type.accepts(derived)
+
+
+@pytest.mark.parametrize(
+    ("stated", "cause"),
+    [
+        (["C50.9"], "C50.9"),
+        (["c509", "C50.9", "Sonstige", None], "C50.9"),
+        (["C50.9", "I21.9"], None),
+        (["todo"], None),
+        ([], None),
+    ],
+)
+def test_of_several_causes_of_death_none_is_the_underlying_one(stated, cause):
+    assert codes.only_cause(stated) == cause
+
+
+@pytest.mark.parametrize(
+    ("course", "recurs"),
+    [
+        ({"Gesamtbeurteilung_Tumorstatus": "Y"}, True),
+        ({"Gesamtbeurteilung_Tumorstatus": "P"}, False),
+        ({"Gesamtbeurteilung_Tumorstatus": "R"}, False),  # a partial remission, overall
+        ({"Verlauf_Lokaler_Tumorstatus": "R"}, True),
+        ({"Verlauf_Tumorstatus_Lymphknoten": "R"}, True),
+        ({"Verlauf_Tumorstatus_Fernmetastasen": "R"}, True),
+        ({"Verlauf_Lokaler_Tumorstatus": "P"}, False),
+        ({}, False),
+    ],
+)
+def test_a_recurrence_is_said_overall_or_in_a_part(course, recurs):
+    assert codes.recurs(course) is recurs
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("age", "70", 70),
+        ("age", "070", 70),
+        ("age", "121", None),
+        ("age", "-1", None),
+        ("age", "\N{SUPERSCRIPT TWO}", None),
+        ("age", "7" * 5000, None),
+        ("age", None, None),
+        ("sex", "1", None),
+        ("follow_up_days", "60000", 60_000),
+    ],
+)
+def test_a_number_lies_in_the_range_of_its_variable(variable, text, value):
+    assert codes.number(variable, text) == value

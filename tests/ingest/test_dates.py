@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from upcare_mpc.ingest.dates import (
     Moment,
     Precision,
+    age_on_day,
     completed_years,
     days_between,
+    earliest,
     german,
     iso,
     latest,
@@ -24,8 +26,8 @@ from upcare_mpc.ingest.dates import (
         (None, 2010, 7, Precision.DAY),
         ("T", 2010, 7, Precision.MONTH),
         ("M", 2010, None, Precision.YEAR),
-        ("V", None, None, Precision.ESTIMATE),
-        ("?", None, None, Precision.ESTIMATE),
+        ("V", None, None, Precision.ESTIMATED),
+        ("?", None, None, Precision.ESTIMATED),
     ],
 )
 def test_the_flag_says_what_is_known(flag, year, month, precision):
@@ -98,6 +100,27 @@ def test_the_latest_date_has_a_known_month():
 
     assert latest(moments) == german("00.05.2010")
     assert latest([]) is None
+
+
+def test_the_earliest_date_has_a_known_month():
+    moments = [german("00.05.2010"), None, german("00.00.2000"), german("01.03.2011")]
+
+    assert earliest(moments) == german("00.05.2010")
+    assert earliest([None]) is None
+
+
+@pytest.mark.parametrize(
+    ("birth", "at", "age"),
+    [
+        ("1950-06-15", "2010-06-15", 60),
+        ("1950-07-15", "2010-06-15", 59),
+        ("2011-01-15", "2010-01-15", None),
+    ],
+)
+def test_the_age_of_days_as_they_stand_asks_for_no_precision(birth, at, age):
+    for flag in "ETMV":
+        assert age_on_day(iso(birth, flag), iso(at, flag)) == age
+    assert age_on_day(None, iso(at)) is None
 
 
 @given(birth=st.dates(date(1900, 1, 1)), at=st.dates(date(1900, 1, 1), date(2019, 12, 31)))

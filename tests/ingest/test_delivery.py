@@ -1,6 +1,8 @@
 """The five demo deliveries are the pooled study; whole files fail, single records are counted."""
 
 import csv
+import io
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -178,6 +180,74 @@ def test_a_later_message_with_the_same_key_replaces_the_earlier_one(read_bytes, 
     assert (delivery.messages, delivery.replaced) == (3, 1)
 
 
+CORRECTED_DIAGNOSIS = (
+    "<Diagnose><Primaertumor_Topographie_ICD_O><Code>C50.2</Code></Primaertumor_Topographie_ICD_O>"
+    "<Histologie><Morphologie_ICD_O><Code>8520/3</Code></Morphologie_ICD_O><Grading>3</Grading>"
+    "</Histologie></Diagnose>"
+)
+
+
+def in_version_3(number, inside):
+    return f'<Meldung Meldung_ID="{number}" Melder_ID="M1">{inside}</Meldung>'
+
+
+def test_a_corrected_pair_in_a_later_file_gives_one_corrected_case(
+    read_bytes, sample, obds, assignment
+):
+    """Diagnosis A1 and operation A2 come again, with another site, histology, grade and date."""
+    first = sample("obds_3.xml")
+    tumour = assignment("2021-04-01", icd="C50.2")
+    later = obds(
+        in_version_3("A1", tumour + CORRECTED_DIAGNOSIS),
+        in_version_3("A2", tumour + "<OP><Intention>D</Intention><Datum>2021-04-02</Datum></OP>"),
+        patient='Patient_ID="SAMPLE-1"',
+    )
+
+    (before,) = read_bytes(first, complete=("surgery",)).cases
+    delivery = read_bytes(first, later, complete=("surgery",))
+
+    (case,) = delivery.cases
+    assert (before.icd10, before.morphology, before.grade) == ("C50.4", "8500", "2")
+    assert (before.tx_surgery, before.diagnosis_month, before.t) == ("yes", 3, "1")
+    assert (case.icd10, case.topography, case.morphology, case.grade) == (
+        "C50.2", "C50.2", "8520", "3",
+    )  # fmt: skip
+    assert (case.tx_surgery, case.diagnosis_month) == ("no", 4)
+    assert (case.t, case.stage) == (None, None)  # the correction replaces all of the message
+    assert (case.vital_status, case.cause) == ("dead", "C50.9")  # the others stay
+    assert (delivery.messages, delivery.replaced, delivery.tumours) == (6, 2, 1)
+
+
+def test_version_2_is_corrected_by_version_3(read_bytes, sample, obds, assignment):
+    first = sample("adt_gekid_2.xml")
+    later = obds(
+        in_version_3("A1", assignment("2021-04-01", icd="C50.2") + CORRECTED_DIAGNOSIS),
+        patient='Patient_ID="SAMPLE-1"',
+    )
+
+    (before,) = read_bytes(first, complete=("surgery",)).cases
+    delivery = read_bytes(first, later, complete=("surgery",))
+
+    (case,) = delivery.cases
+    assert (before.icd10, before.tx_surgery) == ("C50.4", "yes")
+    assert (case.icd10, case.morphology, case.grade) == ("C50.2", "8520", "3")
+    assert case.tx_surgery == "no"  # the operation stood in the replaced message
+    assert (case.vital_status, case.recurrence_days) == ("dead", 334)
+    assert (delivery.messages, delivery.replaced) == (3, 1)
+
+
+def test_the_earlier_file_does_not_correct_the_later_one(read_bytes, sample, obds, assignment):
+    first = sample("obds_3.xml")
+    later = obds(
+        in_version_3("A1", assignment("2021-04-01", icd="C50.2") + CORRECTED_DIAGNOSIS),
+        patient='Patient_ID="SAMPLE-1"',
+    )
+
+    (case,) = read_bytes(later, first).cases
+
+    assert (case.morphology, case.grade) == ("8500", "2")
+
+
 def test_the_same_number_from_another_reporter_is_another_message(read_bytes, obds, assignment):
     file = obds(
         f'<Meldung Meldung_ID="1" Melder_ID="a">{assignment()}</Meldung>',
@@ -220,6 +290,16 @@ def test_records_that_cannot_be_used_are_counted_with_a_reason(read_bytes, obds,
     assert delivery.messages == 3
 
 
+def test_the_small_samples_of_both_message_formats_agree(read_bytes, sample):
+    (old,) = read_bytes(sample("adt_gekid_2.xml")).cases
+    (new,) = read_bytes(sample("obds_3.xml")).cases
+
+    assert (new.stage, old.stage) == ("1", None)  # version 2 has no stage
+    assert replace(new, stage=None) == old
+    assert (new.cause, new.death_by_tumour, new.recurrence_days) == ("C50.9", "yes", 365)
+    assert (new.tnm_edition, new.diagnosis_precision) == ("8", "day")
+
+
 def test_nothing_shows_a_patient(read_party):
     delivery = read_party("fr-a")
 
@@ -237,11 +317,24 @@ def test_a_file_that_cannot_be_opened_is_named_without_its_path():
     assert str(caught.value) == "path.xml: the file cannot be opened or read"
 
 
+def test_one_of_several_tables_that_cannot_be_opened_is_among_the_named(sample_tables):
+    def missing():
+        raise FileNotFoundError("/registry/secret/op.csv")
+
+    def opened(content):
+        return lambda: io.BytesIO(content)
+
+    sources = [Source(f"{name}.csv", opened(text)) for name, text in sample_tables.items()]
+    calls = iter([io.BytesIO(sample_tables["op"])])  # once for its format, and then no more
+    sources.append(Source("second.csv", lambda: next(calls, None) or missing()))
+
+    with pytest.raises(DataError, match=r" or second\.csv: the file cannot be opened or read$"):
+        read(sources, complete=frozenset())
+
+
 @given(cut=st.integers(min_value=0, max_value=30_000))
 def test_a_file_cut_anywhere_is_refused_or_loses_whole_rows_only(cut):
     """Cut XML is always refused; of cut CSV only a whole number of rows can pass."""
-    import io
-
     folder = Path(__file__).parents[2] / "parties"
     for party in ("de-c", "fr-b"):
         (path,) = (folder / party / "data").iterdir()

@@ -3,12 +3,43 @@
 import pytest
 
 from upcare_mpc.errors import DataError
+from upcare_mpc.ingest.detect import Format, detect
 
 BOMB = (
     b'<?xml version="1.0"?><!DOCTYPE oBDS [<!ENTITY a "aaaaaaaaaa">'
     + b"".join(b'<!ENTITY %c "%s">' % (98 + i, (b"&%c;" % (97 + i)) * 10) for i in range(12))
     + b"]>"
 )
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("obds_3.xml", Format.OBDS),
+        ("adt_gekid_2.xml", Format.ADT),
+        ("obds_rki.xml", Format.RKI),
+        ("encr_incidence.csv", Format.ENCR),
+        ("encr_population.csv", Format.POPULATION),
+        ("encr_life_table.csv", Format.LIFE_TABLE),
+        ("rki_tables/tumor.csv", Format.RKI_TABLE),
+        ("rki_tables/substanz.csv", Format.RKI_TABLE),
+    ],
+)
+def test_a_format_is_told_from_content(sample, name, found):
+    content = sample(name)
+
+    assert detect(content, "no name to go by") is found
+    assert detect(content.replace(b";", b","), "no name to go by") is found
+
+
+def test_every_table_of_the_yearly_delivery_is_recognised(sample_tables):
+    assert {detect(content, "f") for content in sample_tables.values()} == {Format.RKI_TABLE}
+
+
+@pytest.mark.parametrize("name", ["encr_population.csv", "encr_life_table.csv"])
+def test_a_file_without_cases_is_named_as_what_it_is(read_bytes, sample, name):
+    with pytest.raises(DataError, match=r"^file 1: wanted a file of cases, got ENCR (pop|life)"):
+        read_bytes(sample(name))
 
 
 def test_a_byte_order_mark_changes_nothing(read_bytes, party_file):
@@ -59,19 +90,23 @@ def test_another_declared_encoding_changes_nothing(read_bytes, party_file):
         (b"", "the file is empty"),
         (b" \r\n\t", "the file is empty"),
         (b"\xef\xbb\xbf", "the file is empty"),
-        (b"hello, world\n", "line 1: neither XML nor the header of an ENCR file"),
+        (b"hello, world\n", "line 1: neither XML nor the header of an oBDS-RKI or ENCR"),
         (b"PK\x03\x04\xff\xfe\x00", "line 1: not UTF-8 text and not XML"),
         (b"<html><body/></html>", r"line 1: the XML is of something else \(html\)"),
         (b"<J\xc3\xb6rg/>", "the XML is of something else .another root element"),
-        (b"<OBDS_RKI/>", "line 1: the yearly oBDS-RKI layout is not supported"),
-        (b'\n<oBDS Schema_Version="4.0.0"/>', "line 2: oBDS of another version; wanted 3.x"),
-        (b'<ADT_GEKID Schema_Version="1.0"/>', "ADT_GEKID of another version; wanted 2.x"),
+        (
+            b'\n<oBDS Schema_Version="4.0.0"/>',
+            "line 2: oBDS of another version; wanted 3.x, got 4.0",
+        ),
+        (b'<ADT_GEKID Schema_Version="1.0"/>', "another version; wanted 2.x, got 1.0"),
+        (b'<ADT_GEKID Schema_Version="J\xc3\xb6rg"/>', "version; wanted 2.x, got another one"),
+        (b'<OBDS_RKI Schema_Version="2.0"/>', "OBDS_RKI of another version; wanted 3.0.0.8x"),
         (b"<oBDS", "no whole XML root element"),
         (b"<<<", "no whole XML root element"),
-        (b"<oBDS>" + b"<a>" * 5000, "not well-formed XML"),
+        (b"<oBDS>" + b"<a>" * 5000, "fewer than 256 levels"),
         (b"<oBDS/><oBDS/>", "line 1: not well-formed XML"),
         (BOMB + b'<oBDS><Patient Patient_ID="p">&m;</Patient></oBDS>', "DOCTYPE.* is not accepted"),
-        (BOMB + b'<oBDS Schema_Version="&m;"/>', "not well-formed XML|DOCTYPE"),
+        (BOMB + b'<oBDS Schema_Version="&m;"/>', "no entities, got more"),
         (b'<!DOCTYPE oBDS SYSTEM "file:///etc/passwd"><oBDS/>', "DOCTYPE.* is not accepted"),
         (b"<!DOCTYPE oBDS><oBDS/>", "DOCTYPE.* is not accepted"),
         (b"<oBDS><Patient>&auml;</Patient></oBDS>", "not well-formed XML"),

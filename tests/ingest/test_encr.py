@@ -1,6 +1,7 @@
 """The ENCR incidence file: its dialects, its codes, its faults."""
 
 import io
+import tracemalloc
 
 import pytest
 
@@ -63,6 +64,69 @@ def test_codes_of_a_row_become_codes_of_the_record():
     assert (case.vital_status, case.follow_up_days) == ("alive", 365)
     assert case.icd10 is None
     assert case.laterality is None
+
+
+@pytest.mark.parametrize(
+    ("revision", "code", "status", "cause"),
+    [
+        ("10", "C509", "2", "C50.9"),
+        ("10", "C50.9", "2", "C50.9"),
+        ("9", "1749", "2", None),
+        ("9", "E950", "2", None),  # would be E95.0 if it were ICD-10
+        ("", "C509", "2", None),
+        ("10", "99999", "2", None),
+        ("10", "C509", "1", None),
+    ],
+)
+def test_a_cause_of_death_is_icd10_and_of_the_dead(revision, code, status, cause):
+    assert case_of(ICD=revision, CoD=code, Vit_stat=status).cause == cause
+
+
+@pytest.mark.parametrize(("cell", "edition"), [("8", "8"), ("9", None), ("3", None), ("", None)])
+def test_the_edition_of_tnm_is_read(cell, edition):
+    assert case_of(TNM_ed=cell).tnm_edition == edition
+
+
+@pytest.mark.parametrize(("month", "precision"), [("5", "month"), ("99", "year"), ("", "year")])
+def test_a_date_is_known_to_the_month_or_the_year(month, precision):
+    assert case_of(MoI=month).diagnosis_precision == precision
+
+
+def test_batches_are_the_same_cases_as_columns(party_file):
+    content = party_file("fr-a")
+
+    batches = list(encr.batches(io.BytesIO(content), "file"))
+    cases = [found.case for found in encr.tumours(io.BytesIO(content), "file")]
+
+    for name in batches[0].columns:
+        column = [value for batch in batches for value in batch.columns[name]]
+        assert column == [getattr(case, name) for case in cases], name
+    assert len(cases) == 126
+    assert repr(batches[0]) == "Batch(<hidden>)"
+
+
+def test_memory_does_not_grow_with_the_file():
+    header = ";".join(encr.COLUMNS).encode() + b"\n"
+    row = ";".join((ROW | {"PAT": "p{0}", "TUM": "t{0}"})[column] for column in encr.COLUMNS)
+
+    class Generated(io.RawIOBase):
+        def __init__(self, rows):
+            self._lines = iter([header])
+            self._rest = (f"{row}\n".format(number).encode() for number in range(rows))
+
+        def readline(self, size=-1):
+            return next(self._lines, b"") or next(self._rest, b"")
+
+    def peak(rows):
+        tracemalloc.start()
+        count = sum(len(batch.columns["age"]) for batch in encr.batches(Generated(rows), "f"))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert count == rows
+        return most
+
+    peak(1000)
+    assert peak(20_000) < 1.2 * peak(5000)
 
 
 @pytest.mark.parametrize(

@@ -276,3 +276,67 @@ def test_the_later_statement_of_birth_counts(read_bytes, obds, assignment):
 
     assert the_case(read_bytes(first)).age == 59
     assert the_case(read_bytes(first, later)).age == 60
+
+
+def test_the_cause_of_death_is_the_patients_and_the_judgement_the_tumours(
+    read_bytes, obds, assignment
+):
+    death = (
+        "<Tod><Tod_tumorbedingt>J</Tod_tumorbedingt><Menge_Todesursachen><Todesursache_ICD>"
+        "<Code>C18.7</Code></Todesursache_ICD></Menge_Todesursachen></Tod>"
+    )
+    file = obds(
+        assignment("2010-03-01", key="1"), assignment("2010-03-11", key="2", icd="C18.7") + death
+    )
+
+    cases = read_bytes(file).cases
+
+    assert [(case.cause, case.death_by_tumour) for case in cases] == [
+        ("C18.7", None),
+        ("C18.7", "yes"),
+    ]
+
+
+# Rule 9: recurrence
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [(["2011-03-01", "2010-06-09"], 100), (["2010-02-01"], None), ([""], None), ([], None)],
+)
+def test_the_earliest_dated_recurrence_after_diagnosis_counts(
+    read_bytes, obds, assignment, days, expected
+):
+    course = (
+        "<Verlauf><Untersuchungsdatum_Verlauf>{}</Untersuchungsdatum_Verlauf>"
+        "<Gesamtbeurteilung_Tumorstatus>Y</Gesamtbeurteilung_Tumorstatus></Verlauf>"
+    )
+    file = obds(assignment(), *(assignment() + course.format(day) for day in days))
+
+    assert the_case(read_bytes(file)).recurrence_days == expected
+
+
+def test_progression_is_no_recurrence(read_bytes, obds, assignment):
+    course = (
+        "<Verlauf><Untersuchungsdatum_Verlauf>2011-03-01</Untersuchungsdatum_Verlauf>"
+        "<Gesamtbeurteilung_Tumorstatus>P</Gesamtbeurteilung_Tumorstatus></Verlauf>"
+    )
+
+    assert the_case(read_bytes(obds(assignment() + course))).recurrence_days is None
+
+
+# The edition of TNM goes with the categories
+
+
+def test_the_edition_is_that_of_the_classification_that_counts(read_bytes, obds, assignment):
+    file = obds(
+        assignment() + "<Diagnose><cTNM><Version>7</Version><T>3</T></cTNM>"
+        "<pTNM><Version>8</Version><T>2</T></pTNM></Diagnose>"
+    )
+    empty = obds(
+        assignment() + "<Diagnose><cTNM><Version>7</Version><T>3</T></cTNM>"
+        "<pTNM><Version>8</Version><T>X</T></pTNM></Diagnose>"
+    )
+
+    assert the_case(read_bytes(file)).tnm_edition == "8"
+    assert the_case(read_bytes(empty)).tnm_edition == "7"

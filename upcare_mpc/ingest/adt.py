@@ -13,21 +13,21 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from upcare_mpc.ingest import codes
-from upcare_mpc.ingest.dates import Moment, german, latest
-from upcare_mpc.ingest.elements import Element, attribute, children, fields, patients, text
+from upcare_mpc.ingest.dates import Moment, earliest, german, latest
+from upcare_mpc.ingest.elements import (
+    Element,
+    attribute,
+    child,
+    children,
+    fields,
+    patients,
+    text,
+    texts,
+)
 from upcare_mpc.ingest.message import Category, Finding, Message, Origin, Therapy
 from upcare_mpc.ingest.staging import STANDING, categories
 
 __all__ = ["messages"]
-
-_SURGICAL_INTENTIONS = {None, "K", "P", "X"}
-_THERAPY_CODES = {
-    "CH": "chemo",
-    "HO": "hormone",
-    "IM": "immuno",
-    "ZS": "targeted",
-    "KM": "transplant",
-}
 
 
 def messages(stream: BinaryIO, name: str) -> Iterator[Message]:
@@ -67,12 +67,13 @@ def _message(element: Element, patient_id: str, sex: str | None, birth: Moment |
         therapies += _radiotherapy(radiotherapy, dates)
     for systemic in children(documents.get("Menge_SYST"), "SYST"):
         therapies += _systemic(systemic, dates)
-    died, death = text(documents.get("Meldeanlass")) == "tod", None
+    recurrences: list[Moment | None] = []
+    ends: list[Element] = []
     for course in children(documents.get("Menge_Verlauf"), "Verlauf"):
-        stated = fields(course)
-        dates += [_date(stated.get("Untersuchungsdatum_Verlauf")), *_metastases(stated)]
-        if "Tod" in stated:
-            died, death = True, _date(fields(stated["Tod"]).get("Sterbedatum")) or death
+        recurrences.append(_course(course, dates))
+        ends += children(course, "Tod")
+    died = bool(ends) or text(documents.get("Meldeanlass")) == "tod"
+    death = fields(ends[-1]) if ends else {}
     return Message(
         key=(reporter, number) if reporter and number else None,
         patient_id=patient_id,
@@ -87,13 +88,26 @@ def _message(element: Element, patient_id: str, sex: str | None, birth: Moment |
         therapies=tuple(therapies),
         seen=latest(dates),
         died=died,
-        death=death,
+        death=_date(death.get("Sterbedatum")),
+        cause=codes.only_cause(
+            text(cause) for cause in children(death.get("Menge_Todesursache"), "Todesursache_ICD")
+        ),
+        death_by_tumour=codes.GERMAN_JUDGEMENT.get(text(death.get("Tod_tumorbedingt")) or ""),
+        recurred=earliest(recurrences),
     )
+
+
+def _course(document: Element, dates: list[Moment | None]) -> Moment | None:
+    """Add the days of a course; return its own if it reports a recurrence."""
+    said = texts(document)
+    examined = german(said.get("Untersuchungsdatum_Verlauf"))
+    dates += [examined, *_metastases(document)]
+    return examined if codes.recurs(said) else None
 
 
 def _diagnosis(document: Element, dates: list[Moment | None]) -> Finding:
     stated = fields(document)
-    dates += _metastases(stated)
+    dates += _metastases(document)
     return _finding(
         Origin.DIAGNOSIS,
         stated,
@@ -123,7 +137,7 @@ def _finding(
     tnm: list[Category] = []
     for element_name, standing in STANDING.items():
         if element_name in stated:
-            tnm += categories(stated[element_name], standing, prefix="TNM_")
+            tnm += categories(texts(stated[element_name]), standing, prefix="TNM_")
     return Finding(
         origin=origin,
         topography=codes.topography(text(stated.get("Primaertumor_Topographie_ICD_O"))),
@@ -136,13 +150,11 @@ def _finding(
 
 
 def _surgery(document: Element, dates: list[Moment | None]) -> list[Therapy]:
-    """An operation that treats: its intention is not another one, its OPS codes are chapter 5."""
     stated = fields(document)
     begun = _date(stated.get("OP_Datum"))
     dates.append(begun)
     procedures = [text(ops) or "" for ops in children(stated.get("Menge_OPS"), "OP_OPS")]
-    surgical = not procedures or any(code.startswith("5-") for code in procedures)
-    if surgical and text(stated.get("OP_Intention")) in _SURGICAL_INTENTIONS:
+    if codes.treats(text(stated.get("OP_Intention")), procedures):
         return [Therapy("surgery", begun)]
     return []
 
@@ -160,16 +172,18 @@ def _systemic(document: Element, dates: list[Moment | None]) -> list[Therapy]:
     stated = fields(document)
     begun = _date(stated.get("SYST_Beginn_Datum"))
     dates += [begun, _date(stated.get("SYST_Ende_Datum"))]
-    kinds = children(stated.get("Menge_Therapieart"), "SYST_Therapieart")
+    stated_codes = map(text, children(stated.get("Menge_Therapieart"), "SYST_Therapieart"))
     return [
-        Therapy(_THERAPY_CODES[code], begun) for code in map(text, kinds) if code in _THERAPY_CODES
+        Therapy(kind, begun)
+        for code in stated_codes
+        for kind in codes.GERMAN_THERAPIES.get(code or "", ())
     ]
 
 
-def _metastases(stated: dict[str, Element]) -> list[Moment | None]:
+def _metastases(document: Element) -> list[Moment | None]:
     return [
-        _date(fields(metastasis).get("FM_Diagnosedatum"))
-        for metastasis in children(stated.get("Menge_FM"), "Fernmetastase")
+        _date(child(metastasis, "FM_Diagnosedatum"))
+        for metastasis in children(child(document, "Menge_FM"), "Fernmetastase")
     ]
 
 

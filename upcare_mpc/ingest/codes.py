@@ -10,25 +10,60 @@ ICD-O-3 manual at hand: C codes of solid tumours are taken over, but for the exc
 """
 
 import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from upcare_mpc.records.variables import VARIABLES, Number
 
 __all__ = [
+    "GERMAN_JUDGEMENT",
     "GERMAN_LATERALITY",
     "GERMAN_SEX",
+    "GERMAN_THERAPIES",
     "basis",
     "behaviour_from_icd10",
     "category",
     "grade",
     "icd10",
     "morphology",
+    "number",
+    "only_cause",
+    "recurs",
     "stage",
     "topography",
     "topography_from_icd10",
+    "treats",
 ]
 
 GERMAN_SEX = {"W": "female", "M": "male", "D": "other", "X": "other", "S": "other"}
 GERMAN_LATERALITY = {"L": "left", "R": "right", "B": "both", "M": "median", "T": "none"}
+GERMAN_THERAPIES = {
+    "CH": ("chemo",),
+    "HO": ("hormone",),
+    "IM": ("immuno",),
+    "ZS": ("targeted",),
+    "CI": ("chemo", "immuno"),
+    "CZ": ("chemo", "targeted"),
+    "CIZ": ("chemo", "immuno", "targeted"),
+    "IZ": ("immuno", "targeted"),
+    "SZ": ("transplant",),
+    "KM": ("transplant",),  # version 2
+}
+"""Kinds of therapy (``tx_*`` without prefix) in one code of ``Therapieart``; versions 2 and 3."""
+
+GERMAN_JUDGEMENT = {"J": "yes", "N": "no"}
+
+_SURGICAL_INTENTIONS = {None, "K", "P", "X"}
+_SURGICAL_CHAPTER = "5-"
+_PARTS_OF_A_COURSE = (
+    "Verlauf_Lokaler_Tumorstatus",
+    "Verlauf_Tumorstatus_Lymphknoten",
+    "Verlauf_Tumorstatus_Fernmetastasen",
+)
+_CACHED = 8192  # the codes of a classification come again and again; the bound is for hostile files
 
 _BASIS = {code: code for code in "01245678"} | {"7.1": "7", "7.2": "6", "7.3": "7"}
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _ICD10 = re.compile(r"([A-Z][0-9]{2})(?:\.?([0-9]{1,2}))?")
 _TOPOGRAPHY = re.compile(r"(C[0-9]{2})(?:\.?([0-9])[0-9]?)?")
 _MORPHOLOGY = re.compile(r"([0-9]{4})(?:/([0-9]))?")
@@ -47,6 +82,16 @@ _NO_SHARED_SITE = {"C45", "C46", "C77", "C78", "C79"}
 _LAST_SOLID_SITE = 80
 
 
+def number(variable: str, text: str | None) -> int | None:
+    """Read a whole number in the range of a variable of the record."""
+    allowed = VARIABLES[variable].type
+    if text is None or not _NUMBER.fullmatch(text) or not isinstance(allowed, Number):
+        return None
+    value = int(text)
+    return value if allowed.accepts(value) else None
+
+
+@lru_cache(_CACHED)
 def icd10(text: str | None) -> str | None:
     """Normalise an ICD-10 code: ``c509`` and ``C50.9`` are ``C50.9``."""
     matched = _ICD10.fullmatch(text.upper()) if text else None
@@ -55,12 +100,14 @@ def icd10(text: str | None) -> str | None:
     return f"{matched[1]}.{matched[2]}" if matched[2] else matched[1]
 
 
+@lru_cache(_CACHED)
 def topography(text: str | None) -> str | None:
     """Normalise an ICD-O topography; a site without subsite is ``.9`` (not otherwise specified)."""
     matched = _TOPOGRAPHY.fullmatch(text.upper()) if text else None
     return f"{matched[1]}.{matched[2] or '9'}" if matched else None
 
 
+@lru_cache(_CACHED)
 def topography_from_icd10(code: str | None) -> str | None:
     """Derive the topography of a solid malignant tumour from its ICD-10 code."""
     if code is None or not code.startswith("C"):
@@ -79,6 +126,7 @@ def topography_from_icd10(code: str | None) -> str | None:
     return topography(f"{site}.{subsite or '9'}")
 
 
+@lru_cache(_CACHED)
 def morphology(text: str | None) -> tuple[str | None, str | None]:
     """Split ``8500/3`` into morphology and behaviour; either may be unknown.
 
@@ -109,13 +157,40 @@ def basis(text: str | None) -> str | None:
     return _BASIS.get(text) if text else None
 
 
+@lru_cache(_CACHED)
 def stage(text: str | None) -> str | None:
     """Collapse a UICC stage, Roman or Arabic, to 0-4: ``IIIC1`` is ``3``, ``0is`` is ``0``."""
     matched = _STAGE.fullmatch(text) if text else None
     return _ROMAN.get(matched[1].upper(), matched[1]) if matched else None
 
 
+@lru_cache(_CACHED)
 def category(component: str, text: str | None) -> str | None:
     """Collapse a T, N or M category to its first digit, or ``is``: ``1mi`` is ``1``."""
     matched = _CATEGORY[component].match(text) if text else None
     return matched[1] if matched else None
+
+
+def treats(intention: str | None, procedures: Iterable[str]) -> bool:
+    """Say whether an operation treats: no other intention, and if it has OPS codes, chapter 5."""
+    listed = list(procedures)
+    return intention in _SURGICAL_INTENTIONS and (
+        not listed or any(code.startswith(_SURGICAL_CHAPTER) for code in listed)
+    )
+
+
+def recurs(course: Mapping[str, str]) -> bool:
+    """Say whether a course, given as its fields by name, is a recurrence.
+
+    It is one overall (Y), or of the tumour, its nodes or its metastases (R). Progression (P) of a
+    tumour that was never gone is not. Version 2 has no overall code for a recurrence.
+    """
+    return course.get("Gesamtbeurteilung_Tumorstatus") == "Y" or any(
+        course.get(part) == "R" for part in _PARTS_OF_A_COURSE
+    )
+
+
+def only_cause(stated: Iterable[str | None]) -> str | None:
+    """The cause of death, if the codes agree; of several, none is marked as the underlying one."""
+    found = {icd10(code) for code in stated} - {None}
+    return found.pop() if len(found) == 1 else None

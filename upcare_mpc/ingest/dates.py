@@ -17,8 +17,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
+from functools import lru_cache
 
-__all__ = ["Moment", "Precision", "completed_years", "days_between", "german", "iso", "latest"]
+__all__ = [
+    "Moment",
+    "Precision",
+    "age_on_day",
+    "completed_years",
+    "days_between",
+    "earliest",
+    "german",
+    "iso",
+    "latest",
+]
 
 _ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?")
 _GERMAN = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})")
@@ -27,15 +38,16 @@ _MID_YEAR = 7
 _FIRST_YEAR = 1850  # 00.00.1800 is in use for "unknown"
 _MAX_AGE = 120
 _MAX_DAYS = 60_000
+_CACHED = 65_536  # the days of 180 years; the bound is for hostile files
 
 
 class Precision(IntEnum):
-    """How much of a date is known; smaller is better."""
+    """How much of a date is known; smaller is better, the name is ``diagnosis_precision``."""
 
     DAY = 0
     MONTH = 1
     YEAR = 2
-    ESTIMATE = 3
+    ESTIMATED = 3
 
 
 _FLAGS = {
@@ -43,7 +55,7 @@ _FLAGS = {
     "E": Precision.DAY,
     "T": Precision.MONTH,
     "M": Precision.YEAR,
-    "V": Precision.ESTIMATE,
+    "V": Precision.ESTIMATED,
 }
 
 
@@ -69,15 +81,17 @@ class Moment:
         return "Moment(<hidden>)"
 
 
+@lru_cache(_CACHED)
 def iso(text: str | None, flag: str | None = None) -> Moment | None:
     """Read an oBDS 3 date; ``None`` if there is none or it is not a date."""
     matched = _ISO.fullmatch(text) if text else None
     if matched is None:
         return None
-    precision = _FLAGS.get(flag, Precision.ESTIMATE)
+    precision = _FLAGS.get(flag, Precision.ESTIMATED)
     return _moment(int(matched[1]), int(matched[2]), int(matched[3]), precision)
 
 
+@lru_cache(_CACHED)
 def german(text: str | None) -> Moment | None:
     """Read an ADT_GEKID 2 date; ``None`` if there is none or it is not a date."""
     matched = _GERMAN.fullmatch(text) if text else None
@@ -105,10 +119,23 @@ def completed_years(birth: Moment | None, at: Moment | None) -> int | None:
     if birth is None or at is None or birth.year is None or at.year is None:
         return None
     if birth.precision is Precision.DAY and at.precision is Precision.DAY:
-        reached = (at.day.month, at.day.day) >= (birth.day.month, birth.day.day)
-    else:
-        reached = (at.month or _MID_YEAR) >= (birth.month or _MID_YEAR)
-    years = at.year - birth.year - (0 if reached else 1)
+        return age_on_day(birth, at)
+    reached = (at.month or _MID_YEAR) >= (birth.month or _MID_YEAR)
+    return _human(at.year - birth.year - (0 if reached else 1))
+
+
+def age_on_day(birth: Moment | None, at: Moment | None) -> int | None:
+    """Age in completed years between two days as they stand, whatever their precision.
+
+    So the oBDS-RKI tables state it; the estimated days of that layout are fixed by convention.
+    """
+    if birth is None or at is None:
+        return None
+    reached = (at.day.month, at.day.day) >= (birth.day.month, birth.day.day)
+    return _human(at.day.year - birth.day.year - (0 if reached else 1))
+
+
+def _human(years: int) -> int | None:
     return years if 0 <= years <= _MAX_AGE else None
 
 
@@ -125,6 +152,12 @@ def days_between(start: Moment | None, end: Moment | None) -> int | None:
         same_month = (start.year, start.month) == (end.year, end.month)
         return 0 if same_month and not exact else None
     return days if days <= _MAX_DAYS else None
+
+
+def earliest(moments: Iterable[Moment | None]) -> Moment | None:
+    """The earliest of the dates whose month is known."""
+    known = [moment for moment in moments if moment is not None and moment.month is not None]
+    return min(known, key=lambda moment: moment.day, default=None)
 
 
 def latest(moments: Iterable[Moment | None]) -> Moment | None:

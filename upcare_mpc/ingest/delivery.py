@@ -5,7 +5,11 @@ not at all: a file that cannot be read fails the delivery with one line, a recor
 used is counted with a reason and left out. Neither shows a value from a file.
 
 Corrections: a message with the ``Meldung_ID`` and ``Melder_ID`` of an earlier one replaces it,
-across all files in the order given; so does an ENCR row with the keys of an earlier one.
+across all files in the order given, whatever the version of each; so does an ENCR row or an
+oBDS-RKI tumour with the keys of an earlier one.
+
+The CSV tables of oBDS-RKI are several files and one delivery; they are read together, after the
+other files.
 
 What leaks: the counts and the digest are exact functions of the records. They are for the registry
 itself. Someone who knows all records but one could test a guess of that one against the digest.
@@ -15,7 +19,8 @@ Limits: all messages of a delivery are held in memory until they are reduced.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from hashlib import sha256
@@ -23,7 +28,7 @@ from operator import attrgetter
 from typing import BinaryIO
 
 from upcare_mpc.errors import ConfigError, DataError
-from upcare_mpc.ingest import adt, encr, obds
+from upcare_mpc.ingest import adt, encr, obds, rki_tables, rki_xml
 from upcare_mpc.ingest.detect import HEAD_BYTES, Format, detect
 from upcare_mpc.ingest.message import Message, Rejected, Tumour
 from upcare_mpc.ingest.reduce import RULES_VERSION, reduce_patient
@@ -35,6 +40,7 @@ TREATMENT_KINDS = frozenset({"surgery", "radio", "systemic"})
 """What a registry may declare complete; ``systemic`` is chemotherapy, targeted, immuno and
 hormone therapy, and transplant."""
 
+_MESSAGES = {Format.OBDS: obds.messages, Format.ADT: adt.messages, Format.RKI: rki_xml.messages}
 _DIGEST_TAG = b"upcare/v1/snapshot\0"
 
 
@@ -44,7 +50,7 @@ class Source:
 
     Attributes:
         name: What to call it in an error; safe to show, so no path.
-        open: Opens it for reading from the start; called twice.
+        open: Opens it for reading from the start; called more than once.
     """
 
     name: str
@@ -55,11 +61,12 @@ class Source:
 class Delivery:
     """The cases of one registry, and what became of its messages.
 
-    ``messages == used in cases + replaced + sum(rejected.values())``.
+    ``messages == used in cases + replaced + sum(rejected.values())``; an ENCR row and an oBDS-RKI
+    tumour are a message.
 
     Attributes:
         cases: Sorted by patient and sequence.
-        messages: Messages and ENCR rows read.
+        messages: Messages read.
         patients: Patients with at least one case.
         tumours: Number of cases.
         replaced: Messages replaced by a later one with the same key.
@@ -103,8 +110,16 @@ def read(
         raise DataError("a delivery needs at least one file, got none")
     intake = _Intake(encr_missing)
     formats: Counter[str] = Counter()
+    tables: list[Source] = []
     for source in sources:
-        formats[intake.take(source).value] += 1
+        found = _format(source)
+        formats[found.value] += 1
+        if found is Format.RKI_TABLE:
+            tables.append(source)
+        else:
+            intake.take(source, found)
+    if tables:
+        intake.take_tables(tables, complete)
     tumours = intake.reduce(complete)
     cases = _in_sequence(tumours)
     return Delivery(
@@ -119,32 +134,48 @@ def read(
     )
 
 
+def _format(source: Source) -> Format:
+    with _opened(source) as (stream,):
+        return detect(stream.read(HEAD_BYTES), source.name)
+
+
+@contextmanager
+def _opened(*sources: Source) -> Iterator[list[BinaryIO]]:
+    try:
+        with ExitStack() as stack:
+            yield [stack.enter_context(source.open()) for source in sources]
+    except OSError:  # its text holds a path
+        names = " or ".join(source.name for source in sources)
+        raise DataError(f"{names}: the file cannot be opened or read") from None
+
+
 class _Intake:
     """What has been read so far; corrections take effect on arrival."""
 
     def __init__(self, encr_missing: Mapping[str, frozenset[str]]) -> None:
         self._encr_missing = encr_missing
-        self._by_key: dict[tuple[str, str] | int, Message] = {}
+        self._by_key: dict[tuple[str, ...] | int, Message] = {}
         self._rows: dict[tuple[str, str], Tumour] = {}
         self.messages = 0
         self.replaced = 0
         self.rejected: Counter[str] = Counter()
 
-    def take(self, source: Source) -> Format:
+    def take(self, source: Source, found: Format) -> None:
         """Read one file."""
-        try:
-            with source.open() as stream:
-                found = detect(stream.read(HEAD_BYTES), source.name)
-            with source.open() as stream:
-                if found is Format.OBDS:
-                    self._take_messages(obds.messages(stream, source.name))
-                elif found is Format.ADT:
-                    self._take_messages(adt.messages(stream, source.name))
-                else:
-                    self._take_rows(encr.tumours(stream, source.name, self._encr_missing))
-        except OSError:  # its text holds a path
-            raise DataError(f"{source.name}: the file cannot be opened or read") from None
-        return found
+        with _opened(source) as (stream,):
+            if found is Format.ENCR:
+                self._take_rows(encr.tumours(stream, source.name, self._encr_missing))
+            elif found in _MESSAGES:
+                self._take_messages(_MESSAGES[found](stream, source.name))
+            else:
+                raise DataError(f"{source.name}: wanted a file of cases, got {found.value}")
+
+    def take_tables(self, sources: Sequence[Source], complete: frozenset[str]) -> None:
+        """Read the tables of one oBDS-RKI delivery."""
+        with _opened(*sources) as streams:
+            names = [source.name for source in sources]
+            files = list(zip(streams, names, strict=True))
+            self._take_messages(rki_tables.messages(files, complete=complete))
 
     def _take_messages(self, messages: Iterable[Message]) -> None:
         for message in messages:
@@ -159,10 +190,11 @@ class _Intake:
 
     def _take_rows(self, rows: Iterable[Tumour | Rejected]) -> None:
         for row in rows:
-            self.messages += 1
             if isinstance(row, Rejected):
+                self.messages += row.messages
                 self.rejected[row.reason] += row.messages
                 continue
+            self.messages += 1
             key = row.case.patient_id, row.case.tumour_id
             self.replaced += key in self._rows
             self._rows[key] = row

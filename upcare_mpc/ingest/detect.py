@@ -1,16 +1,19 @@
 """Which format a delivery is in, from its first bytes and never from its name.
 
-XML is told by its root element (by local name) and schema version; an ENCR incidence file by
-column names in its first line. A file that is nearly one of these is named as such, so that the
-reader can say what is wrong with it; anything else is refused here.
+XML is told by its root element (by local name) and schema version; CSV by column names in its
+first line. A file that is nearly one of these is named as such, so that the reader can say what is
+wrong with it; anything else is refused here.
 """
 
 import re
 from enum import Enum
 
 from upcare_mpc.errors import DataError
+from upcare_mpc.ingest import rki_tables
+from upcare_mpc.ingest.denominators import LIFE_TABLE, POPULATION, has_columns
 from upcare_mpc.ingest.elements import attribute, local, root_of
-from upcare_mpc.ingest.encr import COLUMNS, header_columns
+from upcare_mpc.ingest.encr import COLUMNS
+from upcare_mpc.ingest.tables import folded, header_columns
 
 __all__ = ["HEAD_BYTES", "Format", "detect"]
 
@@ -27,11 +30,20 @@ class Format(Enum):
 
     OBDS = "oBDS 3"
     ADT = "ADT_GEKID 2"
+    RKI = "oBDS-RKI"
+    RKI_TABLE = "oBDS-RKI table"
     ENCR = "ENCR incidence"
+    POPULATION = "ENCR population"
+    LIFE_TABLE = "ENCR life table"
 
 
-_ROOTS = {"oBDS": (Format.OBDS, "3"), "ADT_GEKID": (Format.ADT, "2")}
-_KNOWN = "oBDS 3, ADT_GEKID 2 or an ENCR incidence CSV"
+# Root element without case -> format, and how its schema version must begin.
+_ROOTS = {
+    "obds": (Format.OBDS, "3."),
+    "adt_gekid": (Format.ADT, "2."),
+    "obds_rki": (Format.RKI, "3.0.0.8"),
+}
+_KNOWN = "oBDS 3, ADT_GEKID 2 or oBDS-RKI as XML, or oBDS-RKI or ENCR as CSV"
 
 
 def detect(head: bytes, name: str) -> Format:
@@ -59,15 +71,14 @@ def _detect_xml(head: bytes, name: str) -> Format:
         raise DataError(f"{name}: line 1: no whole XML root element found; wanted {_KNOWN}")
     title = local(root)
     place = f"{name}: line {root.sourceline}"
-    if title.casefold() == "obds_rki":
-        raise DataError(f"{place}: the yearly oBDS-RKI layout is not supported; wanted {_KNOWN}")
-    if title not in _ROOTS:
+    if title.casefold() not in _ROOTS:
         shown = title if _SHOWABLE.fullmatch(title) else "another root element"
         raise DataError(f"{place}: the XML is of something else ({shown}); wanted {_KNOWN}")
-    found, version = _ROOTS[title]
+    found, version = _ROOTS[title.casefold()]
     stated = attribute(root, "Schema_Version")
-    if stated is not None and not stated.startswith(f"{version}."):
-        raise DataError(f"{place}: {title} of another version; wanted {version}.x")
+    if stated is not None and not stated.startswith(version):
+        got = stated if _SHOWABLE.fullmatch(f"v{stated}") else "another one"
+        raise DataError(f"{place}: {title} of another version; wanted {version}x, got {got}")
     return found
 
 
@@ -76,10 +87,15 @@ def _detect_csv(head: bytes, name: str) -> Format:
         line = head.split(b"\n", 1)[0].decode("utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{name}: line 1: not UTF-8 text and not XML; wanted {_KNOWN}") from None
-    wanted = {column.casefold() for column in COLUMNS}
     _, columns = header_columns(line)
-    if len(wanted & {column.casefold() for column in columns}) < _ENOUGH_COLUMNS:
-        raise DataError(
-            f"{name}: line 1: neither XML nor the header of an ENCR file; wanted {_KNOWN}"
-        )
-    return Format.ENCR
+    if len(set(folded(COLUMNS)).intersection(folded(columns))) >= _ENOUGH_COLUMNS:
+        return Format.ENCR
+    if has_columns(columns, POPULATION):
+        return Format.POPULATION
+    if has_columns(columns, LIFE_TABLE):
+        return Format.LIFE_TABLE
+    if rki_tables.table_of(columns) is not None:
+        return Format.RKI_TABLE
+    raise DataError(
+        f"{name}: line 1: neither XML nor the header of an oBDS-RKI or ENCR file; wanted {_KNOWN}"
+    )

@@ -1,30 +1,37 @@
 """The ENCR-JRC incidence file: 39 columns, one row a tumour.
 
-Layout: JRC-ENCR User Compendium 2.0, as the package encrqcs 0.7.0 writes it. The delimiter is ``;``
-or ``,``, text may be quoted, the encoding is UTF-8 with or without byte order mark, columns may
-stand in any order; all 39 must be there. Dates have no day, but ``Surv_time`` is in days.
+Layout: JRC-ENCR User Compendium 2.0, as the package encrqcs 0.7.0 writes it; all 39 columns must be
+there (`ingest.tables` says in which dialects). Dates have no day, but ``Surv_time`` is in days.
 
 Treatments are stated by the file itself (0 no, 1 and higher yes, 9 unknown), so a registry's
-declaration of completeness does not apply here. Laterality and ICD-10 are not in the file.
+declaration of completeness does not apply here. Laterality and ICD-10 are not in the file. A cause
+of death counts if it is coded by ICD-10 and the patient has died.
 
-Which codes mean "unknown" differs between data calls, and the table below is from memory of those
-calls, not from the Compendium. It is therefore an argument: pass another one where it is wrong.
+Which codes mean "unknown" differs between data calls. Those of the older call with 56 columns are
+published (encrqcs, ``data-raw/column_specifications.csv``) and agree with the table below, where
+that call has the variable; the rest is from memory. The table is an argument: pass another one
+where it is wrong.
+
+Rows are translated a column at a time, some hundreds of rows together, each distinct cell once.
 """
 
-import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import cache
+from itertools import compress
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
-from upcare_mpc.errors import DataError
 from upcare_mpc.ingest import codes
 from upcare_mpc.ingest.message import Rejected, Tumour
+from upcare_mpc.ingest.tables import Row, Table
 from upcare_mpc.records.case import Case
 from upcare_mpc.records.variables import VARIABLES, Number
 
-__all__ = ["COLUMNS", "MISSING", "header_columns", "tumours"]
+__all__ = ["COLUMNS", "MISSING", "Batch", "batches", "tumours"]
 
 COLUMNS = (
     "PAT", "MoB", "YoB", "Age", "Sex", "Geo_Code", "Geo_Label", "TUM", "MoI", "YoI", "BoD",
@@ -33,6 +40,9 @@ COLUMNS = (
     "Tt", "It", "Ht", "Ot", "SCT",
 )  # fmt: skip
 
+Value: TypeAlias = str | int | None
+
+_TITLE = "an ENCR incidence file has 39 columns"
 _UNKNOWN = frozenset({"9", "99"})
 _TREATMENTS = {
     "tx_surgery": "Surgery",
@@ -57,6 +67,9 @@ MISSING: Mapping[str, frozenset[str]] = MappingProxyType(
         "Grade": _UNKNOWN,
         "Vit_stat": _UNKNOWN,
         "Surv_time": frozenset({"99999"}),
+        "ICD": frozenset({"99"}),
+        "CoD": frozenset({"99999"}),
+        "TNM_ed": _UNKNOWN,
         "Stage": _UNKNOWN,
         **dict.fromkeys(("cT", "cN", "cM", "pT", "pN", "pM"), frozenset({"9", "99", "999"})),
         **dict.fromkeys(_TREATMENTS.values(), _UNKNOWN),
@@ -67,124 +80,131 @@ MISSING: Mapping[str, frozenset[str]] = MappingProxyType(
 _SEX = {"1": "male", "2": "female", "3": "other"}
 _VITAL_STATUS = {"1": "alive", "2": "dead"}
 _DIGITS = re.compile(r"[0-9]{1,9}")
-_MAX_LINE_BYTES = 65_536
-_BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_CACHED_CELLS = 65_536
 _MID_YEAR, _MID_MONTH = 7, 15
 
 
-def header_columns(line: str) -> tuple[str, list[str]]:
-    """Split a header line into its delimiter and its column names; none if it is not CSV."""
-    delimiter = ";" if line.count(";") >= line.count(",") else ","
-    try:
-        row = next(csv.reader([line.removeprefix(_BYTE_ORDER_MARK)], delimiter=delimiter), [])
-    except csv.Error:
-        row = []
-    return delimiter, [column.strip() for column in row]
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some hundred rows as columns, in the order of the file.
+
+    Attributes:
+        columns: Variables of `Case` by name, all of the same length; ``patient_id``,
+            ``tumour_id`` and ``diagnosis_year`` are never ``None``. Variables that the file does
+            not have are left out, and so is ``sequence``. Secret.
+        rejected: Rows that could not be used, by reason.
+    """
+
+    columns: Mapping[str, Sequence[Value]]
+    rejected: Mapping[str, int]
+
+    def __repr__(self) -> str:
+        """Hide the records."""
+        return "Batch(<hidden>)"
+
+
+def batches(
+    stream: BinaryIO, name: str, missing: Mapping[str, frozenset[str]] = MISSING
+) -> Iterator[Batch]:
+    """Read one file in constant memory.
+
+    Raises:
+        DataError: The file is not UTF-8, lacks a column, or breaks off within a row.
+    """
+    table = Table(stream, name)
+    translation = _Translation(table.positions(COLUMNS, _TITLE), missing)
+    skipped = 0
+    for block in table.blocks():
+        misfits, skipped = table.skipped - skipped, table.skipped
+        rejected = Counter({"row with a wrong number of columns": misfits} if misfits else {})
+        yield Batch(translation.columns(block, rejected) if block else {}, rejected)
 
 
 def tumours(
     stream: BinaryIO, name: str, missing: Mapping[str, frozenset[str]] = MISSING
 ) -> Iterator[Tumour | Rejected]:
-    """Read one file, a tumour or a reason a row.
-
-    Raises:
-        DataError: The file is not UTF-8, lacks a column, or breaks off within a row.
-    """
-    lines = _Lines(stream, name)
-    delimiter, names = header_columns(next(lines, ""))
-    positions = {column.casefold(): index for index, column in enumerate(names)}
-    absent = [column for column in COLUMNS if column.casefold() not in positions]
-    if absent:
-        raise DataError(
-            f"{name}: line 1: an ENCR incidence file has 39 columns; missing: {', '.join(absent)}"
-        )
-    read = {column: positions[column.casefold()] for column in COLUMNS}
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
-    try:
-        for cells in rows:
-            if not any(cells):
-                continue
-            if len(cells) < len(names) and not lines.ended_properly:
-                raise DataError(f"{name}: line {lines.number}: the file breaks off in this row")
-            if len(cells) != len(names):
-                yield Rejected("row with a wrong number of columns")
-                continue
-            row = {column: cells[index].strip() for column, index in read.items()}
-            for column, unknown in missing.items():
-                if row.get(column) in unknown:
-                    row[column] = ""
-            yield _tumour(row)
-    except csv.Error:
-        raise DataError(f"{name}: line {lines.number}: not CSV (open quote?)") from None
+    """Read one file, a tumour a row, and what was rejected; errors as `batches`."""
+    for batch in batches(stream, name, missing):
+        names = tuple(batch.columns)
+        for values in zip(*batch.columns.values(), strict=True):
+            case = Case(sequence=1, **dict(zip(names, values, strict=True)))
+            yield Tumour(_onset(case.diagnosis_year or 0, case.diagnosis_month), case)
+        for reason, rows in batch.rejected.items():
+            yield Rejected(reason, rows)
 
 
-class _Lines:
-    """The lines of a file, decoded one by one, so that an error can say where."""
-
-    def __init__(self, stream: BinaryIO, name: str) -> None:
-        self._stream = stream
-        self._name = name
-        self.number = 0
-        self.ended_properly = True
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._stream.readline(_MAX_LINE_BYTES + 1)
-        if not line:
-            raise StopIteration
-        self.number += 1
-        self.ended_properly = line.endswith((b"\n", b"\r"))
-        place = f"{self._name}: line {self.number}"
-        if len(line) > _MAX_LINE_BYTES:
-            raise DataError(f"{place}: longer than {_MAX_LINE_BYTES} bytes")
-        try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError:
-            raise DataError(f"{place}: not UTF-8; convert the file first") from None
+@cache
+def _onset(year: int, month: int | None) -> date:
+    return date(year, month or _MID_YEAR, _MID_MONTH)
 
 
-def _tumour(row: dict[str, str]) -> Tumour | Rejected:
-    if not row["PAT"]:
-        return Rejected("no patient id")
-    if not row["TUM"]:
-        return Rejected("no tumour key")
-    year = _number("diagnosis_year", row["YoI"])
-    if year is None:
-        return Rejected("no usable diagnosis date")
-    month = _number("diagnosis_month", row["MoI"])
-    case = Case(
-        patient_id=row["PAT"],
-        tumour_id=row["TUM"],
-        sequence=1,
-        sex=_SEX.get(row["Sex"]),
-        age=_number("age", row["Age"]),
-        diagnosis_year=year,
-        diagnosis_month=month,
-        topography=codes.topography(row["Topo"]),
-        morphology=codes.morphology(row["Morpho"])[0],
-        behaviour=_code("behaviour", row["Beh"]),
-        grade=codes.grade(row["Grade"]),
-        stage=codes.stage(row["Stage"]),
-        t=_category("t", row),
-        n=_category("n", row),
-        m=_category("m", row),
-        basis=codes.basis(row["BoD"]),
-        region=_code("region", row["Geo_Code"].upper()),
-        vital_status=_VITAL_STATUS.get(row["Vit_stat"]),
-        follow_up_days=_number("follow_up_days", row["Surv_time"]),
-        **{variable: _treated(row[column]) for variable, column in _TREATMENTS.items()},
-    )
-    return Tumour(date(year, month or _MID_YEAR, _MID_MONTH), case)
+class _Cells(dict[str, Value]):
+    """What each distinct cell of one column means; translated when first seen."""
+
+    def __init__(self, translate: Callable[[str], Value], unknown: frozenset[str]) -> None:
+        super().__init__()
+        self._translate = translate
+        self._unknown = unknown
+
+    def __missing__(self, cell: str) -> Value:
+        stated = cell.strip()
+        value = self._translate(stated) if stated and stated not in self._unknown else None
+        if len(self) < _CACHED_CELLS:
+            self[cell] = value
+        return value
 
 
-def _category(component: str, row: dict[str, str]) -> str | None:
-    """The pathological category before the clinical one."""
-    letter = component.upper()
-    return codes.category(component, row[f"p{letter}"]) or codes.category(
-        component, row[f"c{letter}"]
-    )
+class _Translation:
+    """From cells to variables, column by column."""
+
+    def __init__(self, positions: Mapping[str, int], missing: Mapping[str, frozenset[str]]) -> None:
+        self._positions = positions
+        self._cells = {
+            column: _Cells(translate, missing.get(column, frozenset()))
+            for column, translate in _MEANINGS.items()
+        }
+
+    def columns(self, block: Sequence[Row], rejected: Counter[str]) -> dict[str, Sequence[Value]]:
+        """Translate the rows of a block; count those without patient, tumour or date."""
+        cells = list(zip(*block, strict=True))
+
+        def read(column: str) -> list[Value]:
+            return list(map(self._cells[column].__getitem__, cells[self._positions[column]]))
+
+        def best(component: str) -> list[Value]:
+            """The pathological category before the clinical one."""
+            pathological, clinical = read(f"p{component}"), read(f"c{component}")
+            return [p or c for p, c in zip(pathological, clinical, strict=True)]
+
+        vital_status = read("Vit_stat")
+        coded = zip(read("CoD"), read("ICD"), vital_status, strict=True)
+        found: dict[str, Sequence[Value]] = {
+            "patient_id": [cell.strip() for cell in cells[self._positions["PAT"]]],
+            "tumour_id": [cell.strip() for cell in cells[self._positions["TUM"]]],
+            **{variable: read(column) for variable, column in _ONE_COLUMN.items()},
+            "t": best("T"),
+            "n": best("N"),
+            "m": best("M"),
+            "cause": [c if icd and status == "dead" else None for c, icd, status in coded],
+        }
+        found["diagnosis_precision"] = [
+            "year" if month is None else "month" for month in found["diagnosis_month"]
+        ]
+        essential = (found["patient_id"], found["tumour_id"], found["diagnosis_year"])
+        if all(map(all, essential)):
+            return found
+        usable = list(map(all, zip(*essential, strict=True)))
+        for row, is_usable in zip(block, usable, strict=True):
+            if not is_usable and any(row):
+                rejected[self._reason(row)] += 1
+        return {variable: list(compress(values, usable)) for variable, values in found.items()}
+
+    def _reason(self, row: Row) -> str:
+        if not row[self._positions["PAT"]].strip():
+            return "no patient id"
+        if not row[self._positions["TUM"]].strip():
+            return "no tumour key"
+        return "no usable diagnosis date"
 
 
 def _treated(cell: str) -> str | None:
@@ -193,14 +213,57 @@ def _treated(cell: str) -> str | None:
     return "yes" if int(cell) else "no"
 
 
-def _number(variable: str, cell: str) -> int | None:
-    allowed = VARIABLES[variable].type
-    if not _DIGITS.fullmatch(cell) or not isinstance(allowed, Number):
-        return None
-    value = int(cell)
-    return value if allowed.accepts(value) else None
+def _number(variable: str) -> Callable[[str], int | None]:
+    return lambda cell: codes.number(variable, cell)
 
 
-def _code(variable: str, cell: str) -> str | None:
+def _code(variable: str) -> Callable[[str], str | None]:
     allowed = VARIABLES[variable].type
-    return cell if not isinstance(allowed, Number) and allowed.accepts(cell) else None
+
+    def read(cell: str) -> str | None:
+        code = cell.upper()
+        return code if not isinstance(allowed, Number) and allowed.accepts(code) else None
+
+    return read
+
+
+_ONE_COLUMN = {
+    "sex": "Sex",
+    "age": "Age",
+    "diagnosis_year": "YoI",
+    "diagnosis_month": "MoI",
+    "topography": "Topo",
+    "morphology": "Morpho",
+    "behaviour": "Beh",
+    "grade": "Grade",
+    "stage": "Stage",
+    "tnm_edition": "TNM_ed",
+    "basis": "BoD",
+    "region": "Geo_Code",
+    "vital_status": "Vit_stat",
+    "follow_up_days": "Surv_time",
+    **_TREATMENTS,
+}
+
+_MEANINGS: Mapping[str, Callable[[str], Value]] = {
+    "Sex": _SEX.get,
+    "Age": _number("age"),
+    "YoI": _number("diagnosis_year"),
+    "MoI": _number("diagnosis_month"),
+    "Topo": codes.topography,
+    "Morpho": lambda cell: codes.morphology(cell)[0],
+    "Beh": _code("behaviour"),
+    "Grade": codes.grade,
+    "Stage": codes.stage,
+    "TNM_ed": _code("tnm_edition"),
+    "BoD": codes.basis,
+    "Geo_Code": _code("region"),
+    "Vit_stat": _VITAL_STATUS.get,
+    "Surv_time": _number("follow_up_days"),
+    "ICD": {"10": "10"}.get,
+    "CoD": codes.icd10,
+    **{f"{standing}T": lambda cell: codes.category("t", cell) for standing in "cp"},
+    **{f"{standing}N": lambda cell: codes.category("n", cell) for standing in "cp"},
+    **{f"{standing}M": lambda cell: codes.category("m", cell) for standing in "cp"},
+    **dict.fromkeys(_TREATMENTS.values(), _treated),
+}

@@ -10,6 +10,7 @@ alone.
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
+from typing import NamedTuple
 
 from upcare_mpc.ingest.dates import Moment
 from upcare_mpc.records.case import Case
@@ -34,17 +35,15 @@ class Standing(IntEnum):
     AFTER_TREATMENT = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Category:
-    """One TNM category or the stage: ``component`` is ``t``, ``n``, ``m`` or ``stage``."""
+class Category(NamedTuple):
+    """One part of a TNM classification: ``t``, ``n``, ``m``, ``stage`` or ``edition``."""
 
     component: str
     standing: Standing
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What one document says about the tumour at diagnosis."""
 
     origin: Origin
@@ -56,29 +55,40 @@ class Finding:
     categories: tuple[Category, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Therapy:
-    """One therapy: ``kind`` is a ``tx_*`` variable without its prefix; ``begun`` may be unknown."""
+class Therapy(NamedTuple):
+    """One therapy: ``kind`` is a ``tx_*`` variable without its prefix; ``begun`` may be unknown.
+
+    Attributes:
+        days: Days from diagnosis to its begin, where the source states them itself.
+    """
 
     kind: str
     begun: Moment | None
+    days: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """One message on one tumour of one patient.
 
     Attributes:
         key: ``(Melder_ID, Meldung_ID)``; a later message with the same key replaces this one.
-            ``None`` if either is missing: such a message replaces nothing.
+            ``None`` if either is missing: such a message replaces nothing. A tumour of an oBDS-RKI
+            delivery has a key of three parts, from patient and tumour.
         patient_id: Empty if missing.
         tumour_id: ``None`` if missing.
         diagnosed: Date of diagnosis, as this message repeats it.
         seen: The latest date on which this message shows the patient alive.
-        died, death: Whether the message reports the death, and its date if known.
+        died: Whether the patient has died; ``None`` if the source would say so, but does not.
+        death: The date of death, if known.
+        cause: ICD-10 code of the underlying cause of death.
+        death_days: Days from diagnosis to death, where the source states them itself.
+        death_by_tumour: ``yes`` or ``no``, as the reporter judges.
+        recurred: The earliest date of a recurrence in this message.
+        age: Completed years at diagnosis, where the source states them itself.
+        region: NUTS code of residence at diagnosis.
     """
 
-    key: tuple[str, str] | None
+    key: tuple[str, ...] | None
     patient_id: str
     sex: str | None
     birth: Moment | None
@@ -89,8 +99,14 @@ class Message:
     findings: tuple[Finding, ...]
     therapies: tuple[Therapy, ...]
     seen: Moment | None
-    died: bool
+    died: bool | None
     death: Moment | None
+    cause: str | None = None
+    death_days: int | None = None
+    death_by_tumour: str | None = None
+    recurred: Moment | None = None
+    age: int | None = None
+    region: str | None = None
 
     def __repr__(self) -> str:
         """Hide the message: a traceback must not show a patient."""

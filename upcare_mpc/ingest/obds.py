@@ -14,7 +14,16 @@ from typing import BinaryIO
 
 from upcare_mpc.ingest import codes
 from upcare_mpc.ingest.dates import Moment, iso, latest
-from upcare_mpc.ingest.elements import Element, attribute, children, fields, patients, text
+from upcare_mpc.ingest.elements import (
+    Element,
+    attribute,
+    child,
+    children,
+    fields,
+    patients,
+    text,
+    texts,
+)
 from upcare_mpc.ingest.message import Category, Finding, Message, Origin, Therapy
 from upcare_mpc.ingest.staging import STANDING, categories
 
@@ -24,18 +33,6 @@ _FINDINGS = {
     "Diagnose": Origin.DIAGNOSIS,
     "OP": Origin.SURGERY,
     "Pathologie": Origin.PATHOLOGY,
-}
-_SURGICAL_INTENTIONS = {None, "K", "P", "X"}
-_THERAPY_CODES = {
-    "CH": ("chemo",),
-    "HO": ("hormone",),
-    "IM": ("immuno",),
-    "ZS": ("targeted",),
-    "CI": ("chemo", "immuno"),
-    "CZ": ("chemo", "targeted"),
-    "CIZ": ("chemo", "immuno", "targeted"),
-    "IZ": ("immuno", "targeted"),
-    "SZ": ("transplant",),
 }
 
 
@@ -58,23 +55,18 @@ def _message(element: Element, patient_id: str, sex: str | None, birth: Moment |
     reporter, number = attribute(element, "Melder_ID"), attribute(element, "Meldung_ID")
     diagnosed = _date(assignment.get("Diagnosedatum"))
     dates: list[Moment | None] = [diagnosed]
-    findings = [
-        _finding(documents[document], origin, dates)
-        for document, origin in _FINDINGS.items()
-        if document in documents
-    ]
+    findings = []
+    therapies: list[Therapy] = []
+    for name, document in documents.items():
+        if name in _FINDINGS:
+            findings.append(_finding(document, _FINDINGS[name], dates))
+        if name in _THERAPIES:
+            therapies += _THERAPIES[name](document, dates)
     if "Morphologie_ICD_O" in assignment:
         findings.append(_assigned_morphology(assignment["Morphologie_ICD_O"]))
-    therapies = [
-        therapy
-        for document, read in _THERAPIES.items()
-        if document in documents
-        for therapy in read(documents[document], dates)
-    ]
-    if "Verlauf" in documents:
-        course = fields(documents["Verlauf"])
-        dates += [_date(course.get("Untersuchungsdatum_Verlauf")), *_metastases(course)]
-    death = documents.get("Tod")
+    recurred = _course(documents.get("Verlauf"), dates)
+    death_element = documents.get("Tod")
+    death = fields(death_element)
     return Message(
         key=(reporter, number) if reporter and number else None,
         patient_id=patient_id,
@@ -87,9 +79,22 @@ def _message(element: Element, patient_id: str, sex: str | None, birth: Moment |
         findings=tuple(findings),
         therapies=tuple(therapies),
         seen=latest(dates),
-        died=death is not None,
-        death=_date(fields(death).get("Sterbedatum")),
+        died=death_element is not None,
+        death=_date(death.get("Sterbedatum")),
+        cause=codes.only_cause(
+            _code(cause) for cause in children(death.get("Menge_Todesursachen"), "Todesursache_ICD")
+        ),
+        death_by_tumour=codes.GERMAN_JUDGEMENT.get(text(death.get("Tod_tumorbedingt")) or ""),
+        recurred=recurred,
     )
+
+
+def _course(document: Element | None, dates: list[Moment | None]) -> Moment | None:
+    """Add the days of a course; return its own if it reports a recurrence."""
+    said = texts(document)
+    examined = iso(said.get("Untersuchungsdatum_Verlauf"))
+    dates += [examined, *_metastases(document)]
+    return examined if codes.recurs(said) else None
 
 
 def _finding(document: Element, origin: Origin, dates: list[Moment | None]) -> Finding:
@@ -101,8 +106,8 @@ def _finding(document: Element, origin: Origin, dates: list[Moment | None]) -> F
     tnm: list[Category] = []
     for element_name, standing in STANDING.items():
         if element_name in stated:
-            tnm += categories(stated[element_name], standing)
-    dates += [_date(found.get("Tumor_Histologiedatum")), *_metastases(stated)]
+            tnm += categories(texts(stated[element_name]), standing)
+    dates += [_date(found.get("Tumor_Histologiedatum")), *_metastases(document)]
     return Finding(
         origin=origin,
         topography=codes.topography(_code(stated.get("Primaertumor_Topographie_ICD_O"))),
@@ -121,13 +126,11 @@ def _assigned_morphology(coded: Element) -> Finding:
 
 
 def _surgery(document: Element, dates: list[Moment | None]) -> list[Therapy]:
-    """An operation that treats: its intention is not another one, its OPS codes are chapter 5."""
     stated = fields(document)
     begun = _date(stated.get("Datum"))
     dates.append(begun)
     procedures = [_code(ops) or "" for ops in children(stated.get("Menge_OPS"), "OPS")]
-    surgical = not procedures or any(code.startswith("5-") for code in procedures)
-    if surgical and text(stated.get("Intention")) in _SURGICAL_INTENTIONS:
+    if codes.treats(text(stated.get("Intention")), procedures):
         return [Therapy("surgery", begun)]
     return []
 
@@ -145,7 +148,7 @@ def _systemic(document: Element, dates: list[Moment | None]) -> list[Therapy]:
     stated = fields(document)
     begun = _date(stated.get("Beginn"))
     dates += [begun, _date(stated.get("Ende"))]
-    kinds = _THERAPY_CODES.get(text(stated.get("Therapieart")) or "", ())
+    kinds = codes.GERMAN_THERAPIES.get(text(stated.get("Therapieart")) or "", ())
     return [Therapy(kind, begun) for kind in kinds]
 
 
@@ -156,15 +159,15 @@ _THERAPIES: dict[str, Callable[[Element, list[Moment | None]], list[Therapy]]] =
 }
 
 
-def _metastases(stated: dict[str, Element]) -> list[Moment | None]:
+def _metastases(document: Element | None) -> list[Moment | None]:
     return [
-        _date(fields(metastasis).get("Diagnosedatum"))
-        for metastasis in children(stated.get("Menge_FM"), "Fernmetastase")
+        _date(child(metastasis, "Diagnosedatum"))
+        for metastasis in children(child(document, "Menge_FM"), "Fernmetastase")
     ]
 
 
 def _code(element: Element | None) -> str | None:
-    return text(fields(element).get("Code"))
+    return text(child(element, "Code"))
 
 
 def _date(element: Element | None) -> Moment | None:

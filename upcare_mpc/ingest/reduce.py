@@ -18,27 +18,33 @@ RULES (change one, and `RULES_VERSION` with it: it is part of every snapshot's d
 6.  Therapy counts if it began at most 365 days after diagnosis, or if it is unknown when (no date,
     or no month in one of the two dates). Absent therapy is "no" if the registry declares this kind
     complete, else unknown.
-7.  Death and sex and birth are the patient's: any message tells them for all of its tumours, the
-    later one if they differ. Follow-up ends at death (unknown if its date is unknown), else on the
-    latest day that any message shows the patient alive: examinations, operations, begin and end of
-    therapies, diagnoses. Reporting dates and tumour conferences are not contacts.
+7.  Death, its cause, sex and birth are the patient's: any message tells them for all of the
+    tumours, the later one if they differ. Whether the tumour was the cause is the tumour's own.
+    Follow-up ends at death (unknown if its date is unknown), else on the latest day that any
+    message shows the patient alive: examinations, operations, begin and end of therapies,
+    diagnoses. Reporting dates and tumour conferences are not contacts.
+8.  What a source has counted itself (age, days to therapy, days to death: oBDS-RKI) counts before
+    what its dates, coarsened for delivery, would give.
+9.  Recurrence is the earliest one that any message of the tumour reports with a date not before
+    the diagnosis.
 
 Limits: tumour and patient keys are taken to be the registry's own, the same in all its sources.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
 from upcare_mpc.ingest import codes
 from upcare_mpc.ingest.dates import Moment, completed_years, days_between, latest
-from upcare_mpc.ingest.message import Finding, Message, Origin, Rejected, Therapy, Tumour
+from upcare_mpc.ingest.message import Category, Finding, Message, Origin, Rejected, Therapy, Tumour
 from upcare_mpc.records.case import Case
 
 __all__ = ["RULES_VERSION", "reduce_patient"]
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 _THERAPY_WINDOW_DAYS = 365
 _COMPLETENESS = {
@@ -55,6 +61,17 @@ _T = TypeVar("_T")
 _Place = tuple[date, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Patient:
+    """Rule 7: what holds for all tumours of a patient."""
+
+    sex: str | None
+    birth: Moment | None
+    vital_status: str | None
+    end: Moment | None
+    cause: str | None
+
+
 def reduce_patient(
     messages: Sequence[Message], *, complete: frozenset[str]
 ) -> Iterator[Tumour | Rejected]:
@@ -65,19 +82,21 @@ def reduce_patient(
         complete: Kinds of treatment declared complete: ``surgery``, ``radio``, ``systemic``.
     """
     newest_first = messages[::-1]
-    sex = _first(message.sex for message in newest_first)
-    birth = _first(message.birth for message in newest_first)
     died = any(message.died for message in messages)
-    end = (
-        _first(message.death for message in newest_first)
+    patient = _Patient(
+        sex=_first(message.sex for message in newest_first),
+        birth=_first(message.birth for message in newest_first),
+        vital_status=_vital_status(messages),
+        end=_first(message.death for message in newest_first)
         if died
-        else latest(message.seen for message in messages)
+        else latest(message.seen for message in messages),
+        cause=_first(message.cause for message in newest_first) if died else None,
     )
     tumours, homeless = _by_tumour(messages)
     if homeless:
         yield Rejected("no tumour key", homeless)
     for tumour_id, own in tumours.items():
-        case = _case(own[::-1], tumour_id, sex, birth, end, complete, died=died)
+        case = _case(own[::-1], tumour_id, patient, complete)
         yield case if case is not None else Rejected("no usable diagnosis date", len(own))
 
 
@@ -122,17 +141,20 @@ def _place(message: Message) -> _Place | None:
     return message.diagnosed.day, (message.icd10 or "")[:3]
 
 
+def _vital_status(messages: Sequence[Message]) -> str | None:
+    said = {message.died for message in messages}
+    if True in said:
+        return "dead"
+    return "alive" if False in said else None
+
+
 def _case(
     newest_first: Sequence[Message],
     tumour_id: str,
-    sex: str | None,
-    birth: Moment | None,
-    end: Moment | None,
+    patient: _Patient,
     complete: frozenset[str],
-    *,
-    died: bool,
 ) -> Tumour | None:
-    """Rules 2 to 7 for one tumour; ``None`` if it has no usable diagnosis date."""
+    """Rules 2 to 9 for one tumour; ``None`` if it has no usable diagnosis date."""
     by_trust = sorted(newest_first, key=_trust)
     diagnosed = _first(message.diagnosed for message in by_trust)
     if diagnosed is None:
@@ -144,32 +166,40 @@ def _case(
     typed = _first(finding for finding in findings if finding.morphology)
     icd10 = _first(message.icd10 for message in by_trust)
     therapies = [therapy for message in newest_first for therapy in message.therapies]
+    dead = patient.vital_status == "dead"
+    stated_age = _first(message.age for message in by_trust)
+    death_days = _first(message.death_days for message in newest_first) if dead else None
+    recurrences = (days_between(diagnosed, message.recurred) for message in newest_first)
+
+    begun = {therapy.kind for therapy in therapies if _in_window(therapy, diagnosed)}
 
     def treated(kind: str) -> str | None:
-        if any(_in_window(therapy, kind, diagnosed) for therapy in therapies):
-            return "yes"
-        return "no" if _COMPLETENESS[kind] in complete else None
+        return "yes" if kind in begun else ("no" if _COMPLETENESS[kind] in complete else None)
 
+    best = _categories(findings)
     case = Case(
         patient_id=newest_first[0].patient_id,
         tumour_id=tumour_id,
         sequence=1,
-        sex=sex,
-        age=completed_years(birth, diagnosed),
+        sex=patient.sex,
+        age=completed_years(patient.birth, diagnosed) if stated_age is None else stated_age,
         diagnosis_year=diagnosed.year,
         diagnosis_month=diagnosed.month,
+        diagnosis_precision=diagnosed.precision.name.lower(),
         icd10=icd10,
         topography=_first(finding.topography for finding in findings)
         or codes.topography_from_icd10(icd10),
         morphology=typed.morphology if typed else None,
         behaviour=(typed.behaviour if typed else None) or codes.behaviour_from_icd10(icd10),
         grade=_first(finding.grade for finding in findings),
-        stage=_category("stage", findings),
-        t=_category("t", findings),
-        n=_category("n", findings),
-        m=_category("m", findings),
+        stage=best.get("stage"),
+        t=best.get("t"),
+        n=best.get("n"),
+        m=best.get("m"),
+        tnm_edition=best.get("edition"),
         basis=_first(finding.basis for finding in findings),
         laterality=_first(message.laterality for message in by_trust),
+        region=_first(message.region for message in by_trust),
         tx_surgery=treated("surgery"),
         tx_radio=treated("radio"),
         tx_chemo=treated("chemo"),
@@ -177,8 +207,13 @@ def _case(
         tx_immuno=treated("immuno"),
         tx_hormone=treated("hormone"),
         tx_transplant=treated("transplant"),
-        vital_status="dead" if died else "alive",
-        follow_up_days=days_between(diagnosed, end),
+        vital_status=patient.vital_status,
+        follow_up_days=days_between(diagnosed, patient.end) if death_days is None else death_days,
+        recurrence_days=min((days for days in recurrences if days is not None), default=None),
+        cause=patient.cause,
+        death_by_tumour=_first(message.death_by_tumour for message in newest_first)
+        if dead
+        else None,
     )
     return Tumour(diagnosed.day, case)
 
@@ -187,21 +222,20 @@ def _trust(message: Message) -> int:
     return 0 if any(found.origin is Origin.DIAGNOSIS for found in message.findings) else 1
 
 
-def _category(component: str, findings: Sequence[Finding]) -> str | None:
-    """Rule 3; ``min`` keeps the first of equals, and the findings are in the order of rule 2."""
-    stated = (
-        category
-        for finding in findings
-        for category in finding.categories
-        if category.component == component
-    )
-    best = min(stated, key=lambda category: category.standing, default=None)
-    return best.value if best else None
+def _categories(findings: Sequence[Finding]) -> dict[str, str]:
+    """Rule 3, by component; of equals the first, as the findings are in the order of rule 2."""
+    best: dict[str, Category] = {}
+    for finding in findings:
+        for category in finding.categories:
+            found = best.get(category.component)
+            if found is None or category.standing < found.standing:
+                best[category.component] = category
+    return {component: category.value for component, category in best.items()}
 
 
-def _in_window(therapy: Therapy, kind: str, diagnosed: Moment) -> bool:
-    if therapy.kind != kind:
-        return False
+def _in_window(therapy: Therapy, diagnosed: Moment) -> bool:
+    if therapy.days is not None:
+        return therapy.days <= _THERAPY_WINDOW_DAYS
     if therapy.begun is None or therapy.begun.month is None or diagnosed.month is None:
         return True
     return (therapy.begun.day - diagnosed.day).days <= _THERAPY_WINDOW_DAYS

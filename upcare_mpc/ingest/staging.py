@@ -1,13 +1,14 @@
-"""TNM categories and stage from one TNM element of oBDS 3 or ADT_GEKID 2.
+"""TNM categories and stage from one TNM classification of oBDS 3, oBDS-RKI or ADT_GEKID 2.
 
-Both versions carry the same fields; version 2 writes ``TNM_`` before each name and has no stage.
+All carry the same fields; version 2 writes ``TNM_`` before each name and has no stage.
 The standing of a category is its own prefix (a pathological TNM often has a clinical M), else the
 one of its element. A classification after treatment (y) or at autopsy (a) is believed last; one
 at recurrence (r) does not describe the tumour at diagnosis and is left out.
 """
 
+from collections.abc import Mapping
+
 from upcare_mpc.ingest import codes
-from upcare_mpc.ingest.elements import Element, fields, text
 from upcare_mpc.ingest.message import Category, Standing
 
 __all__ = ["STANDING", "categories"]
@@ -18,26 +19,36 @@ STANDING = {
     "pTNM": Standing.PATHOLOGICAL,
     "TNM": Standing.PATHOLOGICAL,
 }
+_EDITIONS = frozenset("45678")
+_LETTERS = (("t", "T"), ("n", "N"), ("m", "M"))
 _PREFIXES = {"c": Standing.CLINICAL, "u": Standing.CLINICAL, "p": Standing.PATHOLOGICAL}
 
 
-def categories(tnm: Element, element_standing: Standing, *, prefix: str = "") -> list[Category]:
-    """The usable categories of one TNM element; ``prefix`` is ``TNM_`` in version 2."""
-    stated = fields(tnm)
-    if text(stated.get(f"{prefix}r_Symbol")):
+def categories(
+    stated: Mapping[str, str], default_standing: Standing, *, prefix: str = ""
+) -> list[Category]:
+    """The usable categories of one TNM classification, and its edition if there are any.
+
+    Args:
+        stated: The fields of the classification by name.
+        default_standing: The standing of a category without a prefix of its own.
+        prefix: ``TNM_`` in version 2.
+    """
+    if stated.get(f"{prefix}r_Symbol"):
         return []
-    late = text(stated.get(f"{prefix}y_Symbol")) or text(stated.get(f"{prefix}a_Symbol"))
+    late = stated.get(f"{prefix}y_Symbol") or stated.get(f"{prefix}a_Symbol")
     found = []
-    for component in ("t", "n", "m"):
-        letter = component.upper()
-        value = codes.category(component, text(stated.get(f"{prefix}{letter}")))
+    for component, letter in _LETTERS:
+        value = codes.category(component, stated.get(prefix + letter))
         if value is not None:
-            own = text(stated.get(f"{prefix}c_p_u_Praefix_{letter}"))
-            standing = _PREFIXES.get(own or "", element_standing)
-            found.append(Category(component, Standing.AFTER_TREATMENT if late else standing, value))
-    stage = codes.stage(text(stated.get("UICC_Stadium")))
+            own = _PREFIXES.get(stated.get(f"{prefix}c_p_u_Praefix_{letter}", ""), default_standing)
+            found.append(Category(component, Standing.AFTER_TREATMENT if late else own, value))
+    stage = codes.stage(stated.get("UICC_Stadium"))
     if stage is not None:
-        found.append(
-            Category("stage", Standing.AFTER_TREATMENT if late else element_standing, stage)
-        )
+        standing = Standing.AFTER_TREATMENT if late else default_standing
+        found.append(Category("stage", standing, stage))
+    edition = stated.get(f"{prefix}Version")
+    if found and edition in _EDITIONS:
+        best = min(category.standing for category in found)
+        found.append(Category("edition", best, edition))
     return found

@@ -8,9 +8,14 @@ A record never leaves the registry. Identifiers are local to it and are only use
 patient once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from types import NoneType
 
-__all__ = ["Case"]
+from upcare_mpc.records.ages import age_group
+from upcare_mpc.records.site_groups import site_group
+
+__all__ = ["Case", "well_formed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,8 @@ class Case:
         age: Completed years at diagnosis, 0-120.
         diagnosis_year: Calendar year.
         diagnosis_month: 1-12.
+        diagnosis_precision: How much of the date of diagnosis the source states: ``day``,
+            ``month``, ``year``, or ``estimated`` as a whole.
         icd10: ICD-10 code, upper case, with dot (``C50.9``).
         topography: ICD-O-3 topography, upper case, with dot (``C50.9``).
         morphology: ICD-O-3 morphology, four digits (``8500``).
@@ -32,6 +39,7 @@ class Case:
         grade: ``1``-``4``.
         stage: UICC stage collapsed to ``0``-``4``.
         t, n, m: TNM category without prefix, first digit only (``1``), or ``is``.
+        tnm_edition: Edition of the TNM classification, ``4``-``8``.
         basis: Basis of diagnosis, ``0``-``8``.
         laterality: ``left``, ``right``, ``both``, ``median``, ``none``.
         region: NUTS code of residence.
@@ -40,6 +48,9 @@ class Case:
             declares that its records of that kind of treatment are complete.
         vital_status: ``alive`` or ``dead`` at the end of follow-up.
         follow_up_days: Days from diagnosis to death or last contact.
+        recurrence_days: Days from diagnosis to the first recurrence that was reported.
+        cause: Underlying cause of death, ICD-10, upper case, with dot. Only of the dead.
+        death_by_tumour: ``yes`` or ``no``, as the source judges. Only of the dead.
     """
 
     patient_id: str
@@ -49,6 +60,7 @@ class Case:
     age: int | None = None
     diagnosis_year: int | None = None
     diagnosis_month: int | None = None
+    diagnosis_precision: str | None = None
     icd10: str | None = None
     topography: str | None = None
     morphology: str | None = None
@@ -58,6 +70,7 @@ class Case:
     t: str | None = None
     n: str | None = None
     m: str | None = None
+    tnm_edition: str | None = None
     basis: str | None = None
     laterality: str | None = None
     region: str | None = None
@@ -70,6 +83,9 @@ class Case:
     tx_transplant: str | None = None
     vital_status: str | None = None
     follow_up_days: int | None = None
+    recurrence_days: int | None = None
+    cause: str | None = None
+    death_by_tumour: str | None = None
 
     @property
     def site(self) -> str | None:
@@ -77,6 +93,72 @@ class Case:
         code = self.topography or self.icd10
         return code[:3] if code else None
 
+    @property
+    def site_group(self) -> str | None:
+        """Site group, from ICD-10 if stated, else from ICD-O (``records.site_groups``)."""
+        return site_group(self.icd10, self.topography, self.morphology, self.behaviour)
+
+    @property
+    def age_group(self) -> str | None:
+        """Five years of age, ``0-4`` to ``85+``."""
+        return age_group(self.age)
+
+    @property
+    def nuts1(self) -> str | None:
+        """First three characters of the region: a Land or a French region."""
+        return _prefix(self.region, 3)
+
+    @property
+    def nuts2(self) -> str | None:
+        """First four characters of the region."""
+        return _prefix(self.region, 4)
+
+    @property
+    def cause_group(self) -> str | None:
+        """``cancer`` or ``other``: as the source judges, else whether ``cause`` is a C code."""
+        if self.death_by_tumour is not None:
+            return "cancer" if self.death_by_tumour == "yes" else "other"
+        if self.cause is None:
+            return None
+        return "cancer" if self.cause.startswith("C") else "other"
+
     def __repr__(self) -> str:
         """Hide the record: a traceback or a log line must not show a patient."""
         return "Case(<hidden>)"
+
+
+_IDENTIFIERS = ("patient_id", "tumour_id")
+_integers = attrgetter(*(f.name for f in fields(Case) if f.type in (int, int | None)))
+_codes = attrgetter(*(f.name for f in fields(Case) if f.type == str | None))
+_identifiers = attrgetter(*_IDENTIFIERS)
+_INTEGER_OR_UNKNOWN = frozenset({int, NoneType})
+_CODE_OR_UNKNOWN = frozenset({str, NoneType})
+_LARGEST = 2**31 - 1
+
+
+def well_formed(case: Case) -> bool:
+    """Say whether every value has the type of its variable, so that a study can be evaluated.
+
+    Integers have at most 32 bits, codes are ASCII, identifiers are text that UTF-8 can hold and
+    sequence is known. Whether a code belongs to its variable is not asked: a code that no study
+    can name is in nobody's cell. A record that is not well formed takes part in nothing.
+    """
+    integers = _integers(case)
+    codes = _codes(case)
+    if type(case.sequence) is not int or not _INTEGER_OR_UNKNOWN.issuperset(map(type, integers)):
+        return False
+    if any(value is not None and abs(value) > _LARGEST for value in integers):
+        return False
+    if not _CODE_OR_UNKNOWN.issuperset(map(type, codes)):
+        return False
+    if not "".join(filter(None, codes)).isascii():
+        return False
+    return all(type(text) is str and _encodable(text) for text in _identifiers(case))
+
+
+def _encodable(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _prefix(code: str | None, length: int) -> str | None:
+    return code[:length] if code and len(code) >= length else None

@@ -7,6 +7,9 @@ use exactly these names, with exactly these codes. It is public and the same at 
 import re
 from dataclasses import dataclass
 
+from upcare_mpc.records.ages import AGE_GROUPS
+from upcare_mpc.records.site_groups import SITE_GROUPS
+
 __all__ = ["VARIABLES", "Code", "Number", "Pattern", "Variable"]
 
 
@@ -76,6 +79,11 @@ _CATALOGUE = (
         meaning="Three-character site, from ICD-O topography, else from ICD-10.",
     ),
     Variable(
+        name="site_group",
+        type=Code(tuple(SITE_GROUPS)),
+        meaning="Cancers that are reported together, from ICD-10 if stated, else from ICD-O.",
+    ),
+    Variable(
         name="icd10",
         type=Pattern(r"[A-Z][0-9]{2}(\.[0-9]{1,2})?", "C50.9"),
         meaning="ICD-10 code as reported.",
@@ -90,6 +98,11 @@ _CATALOGUE = (
     Variable(name="sex", type=Code(("female", "male", "other")), meaning="Sex as registered."),
     Variable(name="age", type=Number(0, 120, "years"), meaning="Completed years at diagnosis."),
     Variable(
+        name="age_group",
+        type=Code(AGE_GROUPS),
+        meaning="Five years of age; has no order, compare `age` instead.",
+    ),
+    Variable(
         name="diagnosis_year",
         type=Number(1900, 2100, "years"),
         meaning="Calendar year of diagnosis.",
@@ -99,11 +112,21 @@ _CATALOGUE = (
         type=Number(1, 12, "months"),
         meaning="Calendar month of diagnosis.",
     ),
+    Variable(
+        name="diagnosis_precision",
+        type=Code(("day", "month", "year", "estimated")),
+        meaning="How much of the date of diagnosis is stated; `estimated` is none of it.",
+    ),
     Variable(name="stage", type=Code(("0", "1", "2", "3", "4")), meaning="UICC stage group."),
     Variable(name="grade", type=Code(("1", "2", "3", "4")), meaning="Differentiation grade."),
     Variable(name="t", type=Code(("is", "0", "1", "2", "3", "4")), meaning="T category."),
     Variable(name="n", type=Code(("0", "1", "2", "3")), meaning="N category."),
     Variable(name="m", type=Code(("0", "1")), meaning="M category."),
+    Variable(
+        name="tnm_edition",
+        type=Code(("4", "5", "6", "7", "8")),
+        meaning="Edition of the TNM classification.",
+    ),
     Variable(
         name="basis",
         type=Code(("0", "1", "2", "4", "5", "6", "7", "8")),
@@ -118,6 +141,16 @@ _CATALOGUE = (
         name="region",
         type=Pattern(r"[A-Z]{2}[0-9A-Z]{1,3}", "FRF11"),
         meaning="NUTS code of residence at diagnosis.",
+    ),
+    Variable(
+        name="nuts1",
+        type=Pattern(r"[A-Z]{2}[0-9A-Z]", "FRF"),
+        meaning="NUTS 1 region: the first three characters of `region`.",
+    ),
+    Variable(
+        name="nuts2",
+        type=Pattern(r"[A-Z]{2}[0-9A-Z]{2}", "FRF1"),
+        meaning="NUTS 2 region: the first four characters of `region`.",
     ),
     Variable(
         name="sequence",
@@ -140,6 +173,26 @@ _CATALOGUE = (
         name="follow_up_days",
         type=Number(0, 60_000, "days"),
         meaning="Days from diagnosis to death or last contact.",
+    ),
+    Variable(
+        name="recurrence_days",
+        type=Number(0, 60_000, "days"),
+        meaning="Days from diagnosis to the first recurrence; unknown does not mean none.",
+    ),
+    Variable(
+        name="cause",
+        type=Pattern(r"[A-Z][0-9]{2}(\.[0-9]{1,2})?", "C50.9"),
+        meaning="Underlying cause of death, ICD-10.",
+    ),
+    Variable(
+        name="cause_group",
+        type=Code(("cancer", "other")),
+        meaning="Death by cancer: as the source judges, else whether `cause` is a C code.",
+    ),
+    Variable(
+        name="death_by_tumour",
+        type=_YES_NO,
+        meaning="Whether the source judges that the patient died of the tumour.",
     ),
 )
 

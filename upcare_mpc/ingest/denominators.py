@@ -1,0 +1,166 @@
+"""The ENCR population file and the ENCR life table: who lives in a region, and who dies there.
+
+Both are public statistics beside the incidence file, one row a calendar year, sex, age and, if
+there is such a column, region. Layout: JRC-ENCR User Compendium 2.0, as the package encrqcs 0.7.0
+writes it; names of columns are compared without case, blanks and signs, and where versions differ
+(``Age unit``, ``Annual age``) each name will do. `ingest.tables` says in which dialects of CSV.
+
+The Compendium was not at hand for the coding of age. A cell may be one year of age (``67``), a
+group of them (``65-69``) or an open one (``85+``); anything else is refused. Since a rate or an
+expected death is wrong if one row of its denominator is, these files are read as a whole or not at
+all, and a stratum may be there only once.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from upcare_mpc.errors import DataError
+from upcare_mpc.ingest import codes
+from upcare_mpc.ingest.tables import Table, folded
+from upcare_mpc.records.variables import VARIABLES, Number
+
+__all__ = [
+    "LIFE_TABLE",
+    "POPULATION",
+    "DeathProbability",
+    "Residents",
+    "Stratum",
+    "has_columns",
+    "life_table",
+    "population",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """One year, sex, age and region.
+
+    Attributes:
+        year: Calendar year.
+        sex: ``female`` or ``male``.
+        first_age, last_age: Completed years, both included; ``last_age`` is ``None`` if open.
+        region: NUTS code, or ``None`` for the whole area of the file.
+    """
+
+    year: int
+    sex: str
+    first_age: int
+    last_age: int | None
+    region: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Residents:
+    """How many people lived in a stratum, as the file counts them."""
+
+    stratum: Stratum
+    count: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeathProbability:
+    """The probability, 0 to 1, to die of any cause within a year in a stratum."""
+
+    stratum: Stratum
+    probability: float
+
+
+Columns = Mapping[str, tuple[str, ...]]
+
+_KEYS: Columns = {
+    "year": ("Calendar year",),
+    "sex": ("Sex",),
+    "age": ("Age unit", "Annual age"),
+}
+POPULATION: Columns = {**_KEYS, "value": ("Number of residents",)}
+"""What a population file must have: what is read -> the names of columns that will do."""
+LIFE_TABLE: Columns = {**_KEYS, "value": ("All causes death probability",)}
+"""What a life table must have."""
+_REGION = "Geo_code"
+
+_SEX = {"1": "male", "2": "female"}
+_AGE = re.compile(r"([0-9]{1,3})(?: ?- ?([0-9]{1,3})|(\+))?")
+_VALUE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,17})?(?:[eE]-?[0-9]{1,2})?")
+
+
+def has_columns(columns: Sequence[str], wanted: Columns) -> bool:
+    """Say whether a header is that of such a file."""
+    here = set(folded(columns))
+    return all(here.intersection(folded(names)) for names in wanted.values())
+
+
+def population(stream: BinaryIO, name: str) -> Iterator[Residents]:
+    """Read a population file in the order of its rows.
+
+    Raises:
+        DataError: It lacks a column, or a row cannot be used; the text names it.
+    """
+    for _, stratum, count in _read(stream, name, POPULATION, "an ENCR population file"):
+        yield Residents(stratum, count)
+
+
+def life_table(stream: BinaryIO, name: str) -> Iterator[DeathProbability]:
+    """Read a life table in the order of its rows.
+
+    Raises:
+        DataError: It lacks a column, or a row cannot be used; the text names it.
+    """
+    for place, stratum, probability in _read(stream, name, LIFE_TABLE, "an ENCR life table"):
+        if probability > 1:
+            raise DataError(f"{place}: wanted a probability from 0 to 1, got more")
+        yield DeathProbability(stratum, probability)
+
+
+def _read(
+    stream: BinaryIO, name: str, wanted: Columns, title: str
+) -> Iterator[tuple[str, Stratum, float]]:
+    """The rows: what to call each in an error, its stratum and its value."""
+    table = Table(stream, name)
+    here = folded(table.columns)
+    chosen = {
+        part: next((column for column in names if folded([column])[0] in here), names[0])
+        for part, names in wanted.items()
+    }
+    if folded([_REGION])[0] in here:
+        chosen["region"] = _REGION
+    positions = table.positions(tuple(chosen.values()), title)
+    at = {part: positions[column] for part, column in chosen.items()}
+    seen: set[Stratum] = set()
+    for number, row in enumerate(table.rows(), 1):
+        if not any(row):
+            continue
+        place = f"{name}: row {number}"
+        cells = {part: row[position].strip() for part, position in at.items()}
+        stratum = _stratum(cells, place)
+        if stratum in seen:
+            raise DataError(f"{place}: wanted every year, sex, age and region once, got one again")
+        seen.add(stratum)
+        if not _VALUE.fullmatch(cells["value"]):
+            raise DataError(f"{place}: wanted a number in {chosen['value']}, got something else")
+        yield place, stratum, float(cells["value"])
+    if table.skipped:
+        raise DataError(
+            f"{name}: wanted {len(table.columns)} cells in every row, "
+            f"got another number in {table.skipped}"
+        )
+
+
+def _stratum(cells: Mapping[str, str], place: str) -> Stratum:
+    year = codes.number("diagnosis_year", cells["year"])
+    if year is None:
+        raise DataError(f"{place}: wanted a calendar year of four digits, got something else")
+    sex = _SEX.get(cells["sex"])
+    if sex is None:
+        raise DataError(f"{place}: wanted sex 1 (male) or 2 (female), got something else")
+    age = _AGE.fullmatch(cells["age"])
+    first = int(age[1]) if age else -1
+    last = None if age is None or age[3] else int(age[2] or first)
+    if age is None or (last is not None and last < first):
+        raise DataError(f"{place}: wanted an age like 67, 65-69 or 85+, got something else")
+    region = cells.get("region", "").upper() or None
+    allowed = VARIABLES["region"].type
+    if region is not None and (isinstance(allowed, Number) or not allowed.accepts(region)):
+        raise DataError(f"{place}: wanted a NUTS code in {_REGION}, got something else")
+    return Stratum(year, sex, first, last, region)
