@@ -1,7 +1,4 @@
-"""What the documents say is held against the program.
-
-Run as a program (``python tests/test_docs.py``) it writes the generated table of variables anew.
-"""
+"""What the documents say is held against the program."""
 
 import re
 from collections.abc import Iterator
@@ -13,12 +10,11 @@ import pytest
 from upcare_mpc import errors
 from upcare_mpc.cli.main import upcare
 from upcare_mpc.kinds.question import work_out
-from upcare_mpc.records.variables import VARIABLES, Code, Number
+from upcare_mpc.records import dictionary
 from upcare_mpc.study.spec import parse
 
 ROOT = Path(__file__).parent.parent
 LANGUAGE = ROOT / "docs" / "study-language.md"
-BEGIN, END = "<!-- variables:begin -->\n", "<!-- variables:end -->"
 DOCUMENTS = sorted(
     [
         *ROOT.glob("*.md"),
@@ -38,21 +34,6 @@ def named(path: Path) -> str:
 
 def every_document() -> str:
     return "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
-
-
-def variables_table() -> str:
-    """The variables of the study language, as the document shows them."""
-    lines = ["| variable | values | meaning |", "|---|---|---|"]
-    for variable in VARIABLES.values():
-        match variable.type:
-            case Code(values):
-                values_shown = ", ".join(f"`{value}`" for value in values)
-            case Number(low, high, unit):
-                values_shown = f"{low} to {high} {unit}"
-            case pattern:
-                values_shown = f"codes like `{pattern.example}`"
-        lines.append(f"| `{variable.name}` | {values_shown} | {variable.meaning} |")
-    return "\n".join(lines) + "\n"
 
 
 def commands(group: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -157,10 +138,8 @@ def test_an_absolute_path_or_an_issue_would_be_seen(text: str) -> None:
     assert ELSEWHERE.findall(text)
 
 
-def test_the_table_of_variables_is_up_to_date() -> None:
-    text = LANGUAGE.read_text("utf-8")
-
-    assert text[text.index(BEGIN) + len(BEGIN) : text.index(END)] == variables_table()
+def test_the_data_dictionary_is_up_to_date() -> None:
+    assert (ROOT / "docs" / "data-dictionary.md").read_text("utf-8") == dictionary.page()
 
 
 def test_the_grammar_in_the_documents_is_the_parsers() -> None:
@@ -179,13 +158,3 @@ def test_the_byte_examples_of_the_protocol_are_those_of_the_program() -> None:
         assert example.decode() in protocol
     for digest in (study.digest, layout.digest):
         assert digest.hex() in protocol
-
-
-def write_generated_parts() -> None:
-    text = LANGUAGE.read_text("utf-8")
-    before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-    LANGUAGE.write_text(before + variables_table() + after, "utf-8")
-
-
-if __name__ == "__main__":
-    write_generated_parts()

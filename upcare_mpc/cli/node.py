@@ -57,12 +57,12 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
     agreement = load_agreement(party.identity_folder)
     ctx.with_resource(hold(party.state_folder, "node"))
     snapshot = load_snapshot(party.data, party.state_folder)
-    delivery = snapshot.delivery
-    rejected = sum(delivery.rejected.values())
+    manifest = snapshot.manifest
+    rejected = sum(manifest.account.rejected.values())
     log_line(
         party.name,
-        f"{len(delivery.cases)} tumours of {delivery.patients} patients, "
-        f"{rejected} messages rejected, from {', '.join(sorted(delivery.formats))}",
+        f"{manifest.tumours} tumours of {manifest.patients} patients, "
+        f"{rejected} messages rejected, from {', '.join(sorted(manifest.account.formats))}",
     )
 
     async def work() -> None:

@@ -41,6 +41,7 @@ __all__ = ["NodeSession", "no_output"]
 START_S = 1800.0  # from approval to start
 SESSION_S = 600.0  # from start to the worker's end
 STEP_S = 5e-7  # one step of evaluating one record, with room for a slow machine
+PLAN_CASES = 1000  # planning a query costs as much as counting so many records
 COUNT_S = 0.4  # for what does not grow with the records, on a busy machine too
 PREPARE_S = 0.25  # for the worker to be ready
 
@@ -275,7 +276,7 @@ def counting_time(question: Question, cases_at_most: int) -> float:
     The approval leaves at the end of this time whatever the records are; how long counting really
     took could tell whether a record matched, and the researcher writes what is evaluated.
     """
-    return COUNT_S + STEP_S * question.steps * cases_at_most
+    return COUNT_S + STEP_S * question.steps * (PLAN_CASES + cases_at_most)
 
 
 async def _count(snapshot: Snapshot, question: Question, *, until: float) -> bytes:

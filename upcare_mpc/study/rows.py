@@ -1,8 +1,8 @@
 """The in-memory engine: a study's measures, evaluated on records held as Python objects.
 
 This is the plainest engine and the reference for the others. It never raises on a record and
-never shows one: a record that cannot be placed is left out, and only counted, for the registry's
-own eyes.
+never shows one: a record that is not well formed (``records.case``) or cannot be placed is left
+out, and only counted, for the registry's own eyes.
 
 Which tumours of a patient count is fixed before the answer is known: of the tumours for which
 ``where`` is TRUE, the first ``per_patient`` by ``sequence`` (ties by ``tumour_id``). A tumour
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.records.case import Case
+from upcare_mpc.records.case import Case, well_formed
 from upcare_mpc.study.expression import (
     And,
     Arithmetic,
@@ -53,7 +53,7 @@ class Tally:
         vector: ``(cells,)`` counts in the order of the layout.
         matched: Tumours in the cohort, after the bound per patient.
         skipped: Of these, tumours without a position in the table.
-        unusable: Records on which the expressions could not be evaluated at all.
+        unusable: Records that are not well formed.
     """
 
     vector: npt.NDArray[np.int64]
@@ -137,38 +137,35 @@ _COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
     "min": min,
     "max": max,
 }
-# What a malformed record can raise; such a record is left out (and counted), never fatal.
-_UNUSABLE = (TypeError, ValueError, AttributeError, ArithmeticError, LookupError)
 
 
 def _matching(measures: Measures, cases: Iterable[Case]) -> tuple[list[Case], int]:
     where = compiled(measures.where)
-    by_patient: dict[str, list[tuple[int, str, Case]]] = {}
+    by_patient: dict[str, list[Case]] = {}
     unusable = 0
     for case in cases:
-        try:
-            if where(case) is True:
-                turn = (int(case.sequence), str(case.tumour_id), case)
-                by_patient.setdefault(str(case.patient_id), []).append(turn)
-        except _UNUSABLE:
+        if not well_formed(case):
             unusable += 1
+        elif where(case) is True:
+            by_patient.setdefault(case.patient_id, []).append(case)
     kept: list[Case] = []
-    for turns in by_patient.values():
-        turns.sort(key=lambda turn: turn[:2])
-        kept.extend(case for _, _, case in turns[: measures.per_patient])
+    for tumours in by_patient.values():
+        tumours.sort(key=_turn)
+        kept.extend(tumours[: measures.per_patient])
     return kept, unusable
+
+
+def _turn(case: Case) -> tuple[int, str]:
+    return case.sequence, case.tumour_id
 
 
 def _position(axes: list[tuple[Evaluator, int]], case: Case) -> int | None:
     flat = 0
-    try:
-        for axis, size in axes:
-            index = axis(case)
-            if index is None or not 0 <= index < size:
-                return None
-            flat = flat * size + int(index)
-    except _UNUSABLE:
-        return None
+    for axis, size in axes:
+        index = axis(case)
+        if index is None or not 0 <= index < size:
+            return None
+        flat = flat * size + int(index)
     return flat
 
 

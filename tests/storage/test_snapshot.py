@@ -1,0 +1,267 @@
+"""The folder of snapshots: frozen, put in force whole or not at all, destroyed with a receipt."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from upcare_mpc.errors import DataError, RefusedError
+from upcare_mpc.records.case import Case
+from upcare_mpc.storage import snapshot
+from upcare_mpc.storage.snapshot import Account, Manifest, Snapshots, SourceFile, Sources
+from upcare_mpc.study import language
+from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
+
+SECRET = b"s" * 32
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SOURCES = Sources(
+    files=(SourceFile(name="a.xml", sha256="00" * 32, size=7),), rules=1, complete=("surgery",)
+)
+ACCOUNT = Account(messages=9, replaced=1, rejected={"no patient id": 2}, formats={"obds": 1})
+ALL = Layout((Dimension("all", ("all",)),), Sensitivity(1, 1, 1))
+EVERYBODY = Measures(
+    where=language.parse("true", place=""),
+    axes=(language.parse("0", place="", want="integer"),),
+    per_patient=1,
+)
+
+
+def people(count: int) -> list[Case]:
+    return [Case(patient_id=f"p{i}", tumour_id="t", sequence=1, age=i) for i in range(count)]
+
+
+def freeze(snapshots: Snapshots, cases: Any, *, now: datetime = NOW) -> Manifest:
+    return snapshots.write(cases, SOURCES, lambda: ACCOUNT, secret=SECRET, now=now)
+
+
+def counted(snapshots: Snapshots) -> int:
+    manifest = snapshots.current()
+    assert manifest is not None
+    engine = snapshots.open(manifest)
+    try:
+        return int(engine.tabulate(EVERYBODY, ALL)[0])
+    finally:
+        engine.close()
+
+
+def files(folder: Path) -> set[str]:
+    return {path.suffix or path.name for path in folder.iterdir() if path.suffix != ".spill"}
+
+
+def test_a_folder_begins_without_a_snapshot(tmp_path: Path) -> None:
+    assert Snapshots(tmp_path / "snapshots").current() is None
+
+
+def test_a_snapshot_is_in_force_with_its_manifest_after_a_restart(tmp_path: Path) -> None:
+    manifest = freeze(Snapshots(tmp_path), people(3))
+
+    again = Snapshots(tmp_path)
+
+    assert again.current() == manifest
+    assert (manifest.tumours, manifest.sources, manifest.account) == (3, SOURCES, ACCOUNT)
+    assert counted(again) == 3
+
+
+def test_the_same_content_is_the_same_snapshot(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+
+    first = freeze(snapshots, people(3))
+    second = freeze(snapshots, people(3)[::-1], now=datetime(2027, 1, 1, tzinfo=UTC))
+
+    assert first.digest == second.digest
+    assert len(list(tmp_path.glob("*.parquet"))) == 1
+
+
+def test_an_older_snapshot_stays_and_can_be_counted(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    old = freeze(snapshots, people(3))
+    freeze(snapshots, people(4))
+
+    engine = snapshots.open(old)
+
+    assert engine.tabulate(EVERYBODY, ALL).tolist() == [3]
+    assert counted(snapshots) == 4
+    engine.close()
+
+
+def test_rows_and_manifest_are_the_operators_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots"
+    freeze(Snapshots(folder), people(3))
+
+    assert folder.stat().st_mode & 0o077 == 0
+    assert next(folder.glob("*.parquet")).stat().st_mode & 0o777 == 0o400
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
+
+
+def test_a_delivery_that_breaks_off_leaves_the_old_snapshot_in_force(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    old = freeze(snapshots, people(3))
+
+    def arriving() -> Iterator[Case]:
+        yield from people(5)
+        raise DataError("the delivery breaks off")
+
+    with pytest.raises(DataError, match="breaks off"):
+        freeze(snapshots, arriving())
+
+    assert snapshots.current() == old
+    assert files(tmp_path) == {".parquet", ".json", "current"}
+
+
+class Crash(BaseException):
+    """The process ends here; nothing of it runs any more."""
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_crash_at_any_flush_leaves_a_snapshot_in_force_and_the_next_start_clears_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Each flush is a place where a crash changes what is on disk; the last steps are too late."""
+    old = freeze(Snapshots(tmp_path), people(3))
+    done = 0
+    flush = snapshot._flush
+
+    def crash(path: Path) -> None:
+        nonlocal done
+        done += 1
+        if done == step:
+            raise Crash
+        flush(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot, "_flush", crash)
+        patched.setattr(Path, "unlink", lambda *_, **__: None)  # no clearing up after a crash
+        try:
+            freeze(Snapshots(tmp_path), people(4))
+            crashed = False
+        except Crash:
+            crashed = True
+
+    again = Snapshots(tmp_path)
+    now = again.current()
+
+    assert crashed == (step <= 5)
+    assert now is not None
+    assert (now == old) == (step <= 4)
+    assert counted(again) == (3 if step <= 4 else 4)
+    assert not list(tmp_path.glob("*.new*"))
+    assert {p.stem for p in tmp_path.glob("*.parquet")} <= {p.stem for p in tmp_path.glob("*.json")}
+
+
+def test_a_full_disk_leaves_the_old_snapshot_and_names_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots = Snapshots(tmp_path)
+    old = freeze(snapshots, people(3))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "/srv/secret/place")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot, "write_rows", full)
+        with pytest.raises(DataError, match=r"^the snapshot cannot be written; the old one"):
+            freeze(snapshots, people(4))
+
+    assert snapshots.current() == old
+
+
+def test_a_destroyed_snapshot_leaves_digest_and_receipt_and_nothing_else(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    old = freeze(snapshots, people(3))
+    freeze(snapshots, people(2))
+    name = old.digest.hex()
+
+    snapshots.destroy(old.digest, reason="objection", now=NOW)
+
+    assert {path.name for path in tmp_path.glob(f"{name}*")} == {f"{name}.destroyed"}
+    assert json.loads((tmp_path / f"{name}.destroyed").read_text()) == {
+        "receipt": 1,
+        "digest": name,
+        "destroyed": "2026-11-22T12:00:00+00:00",
+        "reason": "objection",
+    }
+    assert counted(snapshots) == 2
+    with pytest.raises(DataError, match="not there"):
+        snapshots.open(old)
+
+
+def test_content_that_was_destroyed_is_not_taken_again(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    old = freeze(snapshots, people(3))
+    new = freeze(snapshots, people(2))
+    snapshots.destroy(old.digest, reason="objection", now=NOW)
+
+    with pytest.raises(RefusedError, match="was destroyed"):
+        freeze(snapshots, people(3))
+
+    assert snapshots.current() == new
+
+
+def test_the_snapshot_in_force_is_not_destroyed(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    manifest = freeze(snapshots, people(3))
+
+    with pytest.raises(RefusedError, match="in force"):
+        snapshots.destroy(manifest.digest, reason="objection", now=NOW)
+
+    assert counted(snapshots) == 3
+
+
+def test_what_is_not_there_is_not_destroyed(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such snapshot"):
+        Snapshots(tmp_path).destroy(b"\0" * 32, reason="objection", now=NOW)
+
+
+def test_a_crash_after_the_receipt_is_finished_at_the_next_start(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    old = freeze(snapshots, people(3))
+    freeze(snapshots, people(2))
+    kept = {
+        suffix: (tmp_path / f"{old.digest.hex()}.{suffix}").read_bytes()
+        for suffix in ("parquet", "json")
+    }
+    snapshots.destroy(old.digest, reason="objection", now=NOW)
+    for suffix, content in kept.items():
+        (tmp_path / f"{old.digest.hex()}.{suffix}").write_bytes(content)
+
+    Snapshots(tmp_path)
+
+    assert {p.suffix for p in tmp_path.glob(f"{old.digest.hex()}*")} == {".destroyed"}
+
+
+def test_rows_that_were_changed_are_refused(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    three = freeze(snapshots, people(3))
+    four = freeze(snapshots, people(4))
+    path = tmp_path / f"{four.digest.hex()}.parquet"
+    path.unlink()
+    path.write_bytes((tmp_path / f"{three.digest.hex()}.parquet").read_bytes())
+
+    with pytest.raises(DataError, match="other rows"):
+        snapshots.open(four)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"manifest": 1}', "\0" * 50])
+def test_a_damaged_manifest_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    snapshots = Snapshots(tmp_path)
+    name = freeze(snapshots, people(3)).digest.hex()
+    (tmp_path / f"{name}.json").write_text(content)
+
+    with pytest.raises(DataError, match="manifest of the snapshot in force is damaged"):
+        snapshots.current()
+    (tmp_path / "current").unlink()
+    assert snapshots.current() is None
+
+
+def test_a_snapshot_of_another_version_is_as_none(tmp_path: Path) -> None:
+    """The files are there still; they are read anew by this version."""
+    snapshots = Snapshots(tmp_path)
+    name = freeze(snapshots, people(3)).digest.hex()
+    path = tmp_path / f"{name}.json"
+    content = json.loads(path.read_text()) | {"columns": ["pseudonym", "shoe_size"]}
+    path.write_text(json.dumps(content))
+
+    assert snapshots.current() is None

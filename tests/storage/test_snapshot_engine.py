@@ -1,0 +1,235 @@
+"""DuckDB counts exactly as the rows engine does, and reaches nothing but its file."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from generated_studies import CASES, MEASURES, crowd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from upcare_mpc.errors import DataError
+from upcare_mpc.kinds.question import work_out
+from upcare_mpc.records.case import Case
+from upcare_mpc.storage.snapshot_engine import Engine, open_duck
+from upcare_mpc.storage.snapshot_rows import write_rows
+from upcare_mpc.study import language
+from upcare_mpc.study.expression import Expression, Integer
+from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
+from upcare_mpc.study.rows import tabulate
+from upcare_mpc.study.spec import parse
+
+CROWD = crowd(3000)
+ROOT = Path(__file__).parents[2]
+EXAMPLES = settings(
+    deadline=None,  # no timed tests
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def engine_of(cases: list[Case], folder: Path) -> Engine:
+    rows = folder / "rows.parquet"
+    write_rows(cases, rows, secret=b"s" * 32, rules=1)
+    return Engine(rows, folder / "spill")
+
+
+@pytest.fixture(scope="module")
+def everybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    engine = engine_of(CROWD, tmp_path_factory.mktemp("everybody"))
+    yield engine
+    engine.close()
+
+
+@settings(EXAMPLES, max_examples=200)
+@given(question=MEASURES)
+def test_generated_measures_give_the_vector_of_the_rows_engine(
+    everybody: Engine, question: tuple[Measures, Layout]
+) -> None:
+    measures, layout = question
+
+    assert everybody.tabulate(measures, layout).tolist() == tabulate(*question, CROWD).tolist()
+
+
+@settings(EXAMPLES, max_examples=20)
+@given(cases=CASES, questions=st.lists(MEASURES, min_size=1, max_size=5))
+def test_generated_records_give_the_vector_of_the_rows_engine(
+    tmp_path_factory: pytest.TempPathFactory,
+    cases: list[Case],
+    questions: list[tuple[Measures, Layout]],
+) -> None:
+    engine = engine_of(cases, tmp_path_factory.mktemp("some"))
+    try:
+        for measures, layout in questions:
+            expected = tabulate(measures, layout, cases)
+            assert engine.tabulate(measures, layout).tolist() == expected.tolist()
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("per_patient", [1, 2, 3])
+def test_the_first_matching_tumours_count_by_sequence_then_by_tumour_id(
+    tmp_path: Path, per_patient: int
+) -> None:
+    """Each tumour has its own cell, so the vector says which ones counted."""
+    turns = [(2, "b"), (1, "ä"), (2, "a"), (9, "0"), (1, "z"), (1, "10"), (1, "9")]
+    cases = [
+        Case(patient_id=patient, tumour_id=tumour, sequence=sequence, age=cell, sex="male")
+        for patient in "pq"
+        for cell, (sequence, tumour) in enumerate(turns)
+    ]
+    measures = Measures(
+        where=language.parse("age != 5", place=""),
+        axes=(language.parse("age + 0", place="", want="integer"),),
+        per_patient=per_patient,
+    )
+    layout = Layout((Dimension("tumour", tuple(map(str, range(7)))),), Sensitivity(1, 1, 1))
+    engine = engine_of(cases, tmp_path)
+
+    counted = engine.tabulate(measures, layout)
+    engine.close()
+
+    by_turn = [6, 4, 1]  # (1, "9"), (1, "z"), (1, "ä"); (1, "10") does not match
+    assert np.flatnonzero(counted).tolist() == sorted(by_turn[:per_patient])
+    assert counted.tolist() == tabulate(measures, layout, cases).tolist()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(age - 61) // 10 + 7",
+        "min(age, diagnosis_month)",
+        "max(age, diagnosis_month)",
+        "choose when grade = 1 then 1 when not grade = 1 then 2 else 3 end",
+        "choose when age between diagnosis_month and 40 then 1 end",
+        "follow_up_days // 999999999 + 2",
+    ],
+)
+def test_what_sql_does_otherwise_is_done_as_the_language_says(everybody: Engine, text: str) -> None:
+    axis = language.parse(text, place="", want="integer")
+    measures = Measures(where=language.parse("true", place=""), axes=(axis,), per_patient=20)
+    layout = Layout((Dimension("d", tuple(map(str, range(200)))),), Sensitivity(1, 1, 1))
+
+    counted = everybody.tabulate(measures, layout)
+
+    assert counted.sum() > 0
+    assert counted.tolist() == tabulate(measures, layout, CROWD).tolist()
+
+
+def test_a_whole_study_gives_the_vector_of_the_rows_engine(everybody: Engine) -> None:
+    text = (ROOT / "parties" / "study.toml").read_text("utf-8")
+    kind = work_out(
+        parse(text.replace("1984 and 1991", "1900 and 2100"), name=""), network_overlap=1
+    ).kind
+
+    counted = everybody.tabulate(kind.measures(), kind.layout())
+
+    assert counted.tolist() == tabulate(kind.measures(), kind.layout(), CROWD).tolist()
+
+
+def test_the_longest_expressions_of_the_language_are_counted(everybody: Engine) -> None:
+    """4096 characters of terms side by side, and of one in the other."""
+    wide = " or ".join(["age = 1"] * 350)
+    deep = "min(max(" * 14 + "age" + ", 2), 50)" * 14
+    layout = Layout((Dimension("d", tuple(map(str, range(60)))),), Sensitivity(1, 1, 1))
+    for where, axis in ((wide, "age"), ("true", deep + " + 0")):
+        measures = Measures(
+            where=language.parse(where, place=""),
+            axes=(language.parse(axis, place="", want="integer"),),
+            per_patient=20,
+        )
+        expected = tabulate(measures, layout, CROWD)
+
+        assert everybody.tabulate(measures, layout).tolist() == expected.tolist()
+
+
+def test_two_threads_count_at_once(everybody: Engine) -> None:
+    """A node counts for two sessions at a time."""
+    axis: Expression = language.parse("age // 10", place="", want="integer")
+    layout = Layout((Dimension("d", tuple(map(str, range(13)))),), Sensitivity(1, 1, 1))
+    measures = Measures(where=language.parse("true", place=""), axes=(axis,), per_patient=1)
+    expected = tabulate(measures, layout, CROWD).tolist()
+    seen: list[list[int]] = []
+
+    def count() -> None:
+        for _ in range(10):
+            seen.append(everybody.tabulate(measures, layout).tolist())  # noqa: PERF401
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert seen == [expected] * 40
+
+
+def test_a_snapshot_without_a_tumour_counts_nothing(tmp_path: Path) -> None:
+    engine = engine_of([], tmp_path)
+    layout = Layout((Dimension("d", ("0", "1")),), Sensitivity(1, 1, 1))
+    measures = Measures(where=language.parse("true", place=""), axes=(Integer(0),), per_patient=1)
+
+    assert engine.tabulate(measures, layout).tolist() == [0, 0]
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "FROM read_csv('{other}')",
+        "FROM read_text('{other}')",
+        "FROM '{other}'",
+        "FROM glob('/*')",
+        "COPY cases TO '{other}.copy'",
+        "EXPORT DATABASE '{other}.export'",
+        "ATTACH '{other}.db'",
+        "FROM 'https://localhost:1/x.parquet'",
+        "FROM 's3://bucket/x.parquet'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET memory_limit = '1TB'",
+        "SET temp_directory = '/'",
+        "SELECT getenv('HOME')",
+        "FROM CROWD",
+    ],
+)
+def test_a_query_that_leaves_its_file_is_refused(tmp_path: Path, query: str) -> None:
+    """Even if the text of a study became a query of its own, it would reach no file, no network."""
+    rows, other = tmp_path / "rows.parquet", tmp_path / "other.csv"
+    write_rows(CROWD[:10], rows, secret=b"s" * 32, rules=1)
+    other.write_text("a,b\n1,2\n")
+    before = sorted(tmp_path.iterdir())
+
+    with open_duck(rows, tmp_path / "spill") as duck:
+        assert duck.execute("SELECT count(*) FROM cases").fetchone()
+        with pytest.raises(duckdb.Error):
+            duck.execute(query.format(other=other)).fetchall()
+
+    assert [p for p in sorted(tmp_path.iterdir()) if p.name != "spill"] == before
+
+
+def test_what_is_spilt_stays_in_its_folder_and_goes_with_the_engine(tmp_path: Path) -> None:
+    rows, spill = tmp_path / "rows.parquet", tmp_path / "spill"
+    write_rows(CROWD, rows, secret=b"s" * 32, rules=1)
+
+    with open_duck(rows, spill) as duck:
+        sorting = duck.sql("SELECT range, hash(range) AS h FROM range(30_000_000) ORDER BY h")
+        sorting.to_arrow_reader(1000).read_next_batch()
+        spilt = list(spill.iterdir())
+
+    assert spilt
+    assert list(spill.iterdir()) == []
+
+
+def test_a_file_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
+    engine = engine_of(CROWD[:10], tmp_path)
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1 is not what follows")
+    layout = Layout((Dimension("d", ("0",)),), Sensitivity(1, 1, 1))
+    measures = Measures(where=language.parse("true", place=""), axes=(Integer(0),), per_patient=1)
+
+    with pytest.raises(DataError, match=r"^the snapshot cannot be counted$"):
+        engine.tabulate(measures, layout)
+    engine.close()

@@ -1,0 +1,280 @@
+"""The snapshots of a registry: frozen, named by their content, one of them in force.
+
+    current                 hex digest of the snapshot in force
+    <digest>.parquet        its rows (``snapshot_rows``)
+    <digest>.json           its manifest: where it came from, what became of it
+    <digest>.destroyed      instead of these two: a receipt
+
+A snapshot never changes. A new one is written under another name, flushed to disk and renamed, and
+only then does ``current`` name it, by a rename too: a crash at any moment leaves the old one in
+force, and the next start clears what was half written. One that must not exist any more (it holds a
+patient who has objected) is destroyed after its successor is in force: the receipt is on disk
+before the rows go, and content that was once destroyed is not taken again.
+
+What leaks: the folder is the registry's alone. Manifests and receipts hold counts and digests, and
+names of files. Whoever copied rows before they were destroyed still has them, as do backups and,
+until they are written over, the blocks of the disk.
+
+One process at a time may hold a folder: opening it clears what the others are writing.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from upcare_mpc.errors import DataError, RefusedError
+from upcare_mpc.records.case import Case
+from upcare_mpc.storage.snapshot_engine import Engine
+from upcare_mpc.storage.snapshot_rows import COLUMNS, read_digest, write_rows
+
+__all__ = ["Account", "Manifest", "Snapshots", "SourceFile", "Sources"]
+
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file that a snapshot was made from: its name without folder, SHA-256 in hex, size."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What a snapshot is made from; the same source by the same code gives the same snapshot.
+
+    Attributes:
+        files: In the order in which they are read.
+        rules: Version of the rules by which messages become cases.
+        complete: Kinds of treatment that the registry declares complete; sorted.
+    """
+
+    files: tuple[SourceFile, ...]
+    rules: int
+    complete: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What became of the messages of a source.
+
+    Attributes:
+        messages: Messages and rows read.
+        replaced: Of these, replaced by a correction.
+        rejected: Of these, left out, by reason.
+        formats: Files read, by format.
+    """
+
+    messages: int
+    replaced: int
+    rejected: Mapping[str, int]
+    formats: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What is known of a snapshot besides its rows.
+
+    Attributes:
+        digest: Of the content, 32 bytes; secret, as it is a function of the records.
+        patients: Different patients.
+        tumours: Rows.
+        unusable: Records left out because they are not well formed.
+        written: When.
+        sources: What it was made from.
+        account: What became of the messages.
+    """
+
+    digest: bytes
+    patients: int
+    tumours: int
+    unusable: int
+    written: datetime
+    sources: Sources
+    account: Account
+
+
+class Snapshots:
+    """The folder of a registry's snapshots."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the folder, or make it; finish what a crash has interrupted."""
+        self._folder = folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for receipt in folder.glob("*.destroyed"):
+            self._remove(receipt.stem)
+        for pattern in ("*.new", "*.unsorted", "*.spill"):
+            for left in folder.glob(pattern):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for rows in folder.glob("*.parquet"):
+            if not rows.with_suffix(".json").exists():
+                rows.unlink()
+
+    def current(self) -> Manifest | None:
+        """Return the manifest of the snapshot in force, if there is one that this version reads.
+
+        Raises:
+            DataError: There is one and its manifest is damaged.
+        """
+        name = self._in_force()
+        return None if name is None else self._manifest(name)
+
+    def write(
+        self,
+        cases: Iterable[Case],
+        sources: Sources,
+        account: Callable[[], Account],
+        *,
+        secret: bytes,
+        now: datetime,
+    ) -> Manifest:
+        """Freeze cases and put the snapshot in force.
+
+        Args:
+            cases: Read once; the order makes no difference.
+            sources: Where they come from.
+            account: What became of its messages; called after the last case.
+            secret: Of the registry, for pseudonyms.
+            now: For the manifest.
+
+        Raises:
+            RefusedError: A snapshot with this content was destroyed.
+            DataError: The disk cannot hold it; the old one stays in force.
+        """
+        fresh = self._folder / "rows.new"
+        try:
+            written = write_rows(cases, fresh, secret=secret, rules=sources.rules)
+            name = written.digest.hex()
+            if (self._folder / f"{name}.destroyed").exists():
+                raise RefusedError("a snapshot with this content was destroyed")
+            manifest = Manifest(
+                digest=written.digest,
+                patients=written.patients,
+                tumours=written.tumours,
+                unusable=written.unusable,
+                written=now,
+                sources=sources,
+                account=account(),
+            )
+            fresh.chmod(0o400)
+            _flush(fresh)
+            fresh.replace(self._folder / f"{name}.parquet")
+            self._replace(f"{name}.json", _encoded(manifest))
+            self._replace("current", f"{name}\n")
+        except OSError:  # its text holds a path
+            raise DataError("the snapshot cannot be written; the old one stays in force") from None
+        finally:
+            fresh.unlink(missing_ok=True)
+        return manifest
+
+    def open(self, manifest: Manifest) -> Engine:
+        """Open a snapshot for counting, after its rows were held against its digest.
+
+        Raises:
+            DataError: It was destroyed, cannot be read, or is not what its name says.
+        """
+        name = manifest.digest.hex()
+        rows = self._folder / f"{name}.parquet"
+        if not rows.exists():
+            raise DataError("the snapshot is not there; it was destroyed or moved")
+        if read_digest(rows, rules=manifest.sources.rules) != manifest.digest:
+            raise DataError("the snapshot has other rows than its name says")
+        return Engine(rows, self._folder / f"{name}.spill")
+
+    def destroy(self, digest: bytes, *, reason: str, now: datetime) -> None:
+        """Destroy a snapshot's rows and manifest; a receipt with its digest stays.
+
+        Args:
+            digest: Of the content.
+            reason: For the receipt, without a name or a number of a patient.
+            now: For the receipt.
+
+        Raises:
+            RefusedError: It is in force; its successor has to be written first.
+            DataError: There is no such snapshot.
+        """
+        name = digest.hex()
+        if self._in_force() == name:
+            raise RefusedError("the snapshot is in force; write its successor first")
+        if not (self._folder / f"{name}.json").exists():
+            raise DataError("there is no such snapshot")
+        receipt = {
+            "receipt": _VERSION,
+            "digest": name,
+            "destroyed": now.isoformat(),
+            "reason": reason,
+        }
+        self._replace(f"{name}.destroyed", json.dumps(receipt, indent=2) + "\n")
+        self._remove(name)
+
+    def _in_force(self) -> str | None:
+        named = self._folder / "current"
+        return named.read_text("ascii").strip() if named.exists() else None
+
+    def _manifest(self, name: str) -> Manifest | None:
+        try:
+            text = (self._folder / f"{name}.json").read_text("ascii")
+            return _decoded(json.loads(text))
+        except (OSError, ValueError, TypeError, KeyError):
+            raise DataError(
+                "the manifest of the snapshot in force is damaged; put it back, or remove the file "
+                "'current' beside it to read all data files anew"
+            ) from None
+
+    def _replace(self, name: str, text: str) -> None:
+        """Write a small file so that a crash leaves the old one or the new one, whole."""
+        fresh = self._folder / f"{name}.new"
+        fresh.touch(mode=0o600)
+        fresh.write_text(text, "ascii")
+        _flush(fresh)
+        fresh.replace(self._folder / name)
+        _flush(self._folder)
+
+    def _remove(self, name: str) -> None:
+        for suffix in ("parquet", "json"):
+            (self._folder / f"{name}.{suffix}").unlink(missing_ok=True)
+        _flush(self._folder)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _encoded(manifest: Manifest) -> str:
+    content = asdict(manifest) | {
+        "manifest": _VERSION,
+        "columns": list(COLUMNS),
+        "digest": manifest.digest.hex(),
+        "written": manifest.written.isoformat(),
+    }
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+
+def _decoded(content: dict[str, Any]) -> Manifest | None:
+    if content["manifest"] != _VERSION or content["columns"] != list(COLUMNS):
+        return None
+    sources, account = content["sources"], content["account"]
+    return Manifest(
+        digest=bytes.fromhex(content["digest"]),
+        patients=content["patients"],
+        tumours=content["tumours"],
+        unusable=content["unusable"],
+        written=datetime.fromisoformat(content["written"]),
+        sources=Sources(
+            files=tuple(SourceFile(**file) for file in sources["files"]),
+            rules=sources["rules"],
+            complete=tuple(sources["complete"]),
+        ),
+        account=Account(**account),
+    )

@@ -1,0 +1,98 @@
+"""DuckDB, closed in: it reads one file of rows and reaches nothing else.
+
+No network, no extension loaded or installed while running, no other file, no variable of the
+calling program; and none of that can be switched on again. What does not fit into ``MEMORY_LIMIT``
+goes to a folder that the caller names, in the clear like the rows themselves, and is deleted at the
+end (DuckDB encrypts such files only with an extension that would have to be loaded).
+
+The adversary here is the text of a study. ``study.sql`` turns it into a query that holds nothing
+but names of variables and checked literals; this module is what remains if that fails.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from upcare_mpc.errors import DataError
+from upcare_mpc.study.layout import Layout, Measures
+from upcare_mpc.study.sql import count_query
+
+__all__ = ["MEMORY_LIMIT", "Engine", "open_duck"]
+
+MEMORY_LIMIT: Final = "192MiB"
+
+_CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "allow_community_extensions": False,
+    "allow_persistent_secrets": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "memory_limit": MEMORY_LIMIT,
+    "python_enable_replacements": False,
+}
+
+
+class Engine:
+    """Counts over the rows of one snapshot; may be used from several threads."""
+
+    def __init__(self, rows: Path, spill: Path) -> None:
+        self._duck = _closed_in(rows, spill)
+
+    def close(self) -> None:
+        """Let go of the file and of what was spilt."""
+        self._duck.close()
+
+    def tabulate(self, measures: Measures, layout: Layout) -> npt.NDArray[np.int64]:
+        """Count the cases into the cells of the layout; ``(cells,)``, secret.
+
+        The vector is that of ``study.rows`` on the cases that were written. It fails on no record:
+        rows are well formed, and the query has no operation that can fail on one.
+
+        Raises:
+            StudyError: The measures are outside the limits of ``study.sql``.
+            DataError: The file or the spill folder cannot be used any more.
+        """
+        query = count_query(measures, layout)
+        vector = np.zeros(layout.cells, np.int64)
+        with self._duck.cursor() as duck:  # one a call: cursors are not shared between threads
+            try:
+                found = duck.sql(query).fetchnumpy()
+            except duckdb.Error:  # its text may hold a path or a value
+                raise DataError("the snapshot cannot be counted") from None
+        vector[found["cell"]] = found["tumours"]
+        return vector
+
+
+@contextmanager
+def open_duck(rows: Path, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open one file of rows as the table ``cases``, for reading."""
+    duck = _closed_in(rows, spill)
+    try:
+        yield duck
+    finally:
+        duck.close()
+
+
+def _closed_in(rows: Path, spill: Path) -> duckdb.DuckDBPyConnection:
+    shutil.rmtree(spill, ignore_errors=True)  # what a crash has left; the key to it is gone
+    spill.mkdir(mode=0o700)
+    duck = duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(spill)})
+    try:
+        path = _quoted(rows)
+        duck.execute(f"SET allowed_paths = [{path}]")
+        duck.execute("SET enable_external_access = false")
+        duck.execute("SET lock_configuration = true")
+        duck.execute(f"CREATE VIEW cases AS FROM read_parquet({path})")
+    except duckdb.Error:
+        duck.close()
+        raise DataError("the snapshot cannot be read") from None
+    return duck
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
