@@ -45,7 +45,7 @@ def test_a_file_without_cases_is_named_as_what_it_is(read_bytes, sample, name):
 def test_a_byte_order_mark_changes_nothing(read_bytes, party_file):
     for party in ("de-c", "fr-b"):
         plain = party_file(party)
-        assert read_bytes(b"\xef\xbb\xbf" + plain).digest == read_bytes(plain).digest
+        assert read_bytes(b"\xef\xbb\xbf" + plain).cases == read_bytes(plain).cases
 
 
 def test_a_namespace_prefix_changes_nothing(read_bytes, party_file):
@@ -59,7 +59,7 @@ def test_a_namespace_prefix_changes_nothing(read_bytes, party_file):
     )
 
     assert b"<ns0:Patient>" in prefixed
-    assert read_bytes(prefixed).digest == read_bytes(plain).digest
+    assert read_bytes(prefixed).cases == read_bytes(plain).cases
 
 
 def test_no_namespace_at_all_changes_nothing(read_bytes, party_file):
@@ -67,21 +67,21 @@ def test_no_namespace_at_all_changes_nothing(read_bytes, party_file):
     bare = plain.replace(b' xmlns="http://www.gekid.de/namespace"', b"")
 
     assert bare != plain
-    assert read_bytes(bare).digest == read_bytes(plain).digest
+    assert read_bytes(bare).cases == read_bytes(plain).cases
 
 
 def test_comments_between_elements_change_nothing(read_bytes, party_file):
     plain = party_file("de-c")
     commented = plain.replace(b"<Menge_Meldung>", b"<!-- n --><Menge_Meldung><!-- n -->")
 
-    assert read_bytes(commented).digest == read_bytes(plain).digest
+    assert read_bytes(commented).cases == read_bytes(plain).cases
 
 
 def test_another_declared_encoding_changes_nothing(read_bytes, party_file):
     plain = party_file("de-c")
     wide = plain.decode().replace("UTF-8", "UTF-16").encode("utf-16")
 
-    assert read_bytes(wide).digest == read_bytes(plain).digest
+    assert read_bytes(wide).cases == read_bytes(plain).cases
 
 
 @pytest.mark.parametrize(

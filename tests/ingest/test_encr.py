@@ -34,15 +34,15 @@ def test_semicolon_or_comma_quoted_or_not_is_the_same_delivery(read_bytes, party
         b",".join(b'"' + cell + b'"' for cell in line.split(b";")) for line in plain.splitlines()
     )
 
-    assert read_bytes(plain.replace(b";", b",")).digest == read_bytes(plain).digest
-    assert read_bytes(quoted + b"\n").digest == read_bytes(plain).digest
+    assert read_bytes(plain.replace(b";", b",")).cases == read_bytes(plain).cases
+    assert read_bytes(quoted + b"\n").cases == read_bytes(plain).cases
 
 
 def test_columns_may_stand_in_any_order(read_bytes, party_file):
     plain = party_file("fr-a")
     reverse = b"\n".join(b";".join(line.split(b";")[::-1]) for line in plain.splitlines()) + b"\n"
 
-    assert read_bytes(reverse).digest == read_bytes(plain).digest
+    assert read_bytes(reverse).cases == read_bytes(plain).cases
 
 
 @pytest.mark.parametrize("column", encr.COLUMNS)

@@ -46,7 +46,7 @@ def no_network(monkeypatch):
 def test_how_the_xml_is_dressed_changes_nothing(read_bytes, sample, name, change):
     plain = sample(name)
 
-    assert read_bytes(change(plain.decode()).encode()).digest == read_bytes(plain).digest
+    assert read_bytes(change(plain.decode()).encode()).cases == read_bytes(plain).cases
 
 
 @pytest.mark.parametrize("name", XML_SAMPLES)
@@ -68,7 +68,7 @@ def test_latin_1_that_says_so_is_read(read_bytes, sample, name):
         .encode("latin-1")
     )
 
-    assert read_bytes(latin).digest == read_bytes(plain).digest
+    assert read_bytes(latin).cases == read_bytes(plain).cases
 
 
 # Entities
@@ -109,7 +109,7 @@ def test_a_schema_location_is_not_followed(read_bytes, no_network, sample):
         b'x:schemaLocation="http://192.0.2.1/a http://192.0.2.1/a.xsd" ',
     )
 
-    assert read_bytes(pointing).digest == read_bytes(plain).digest
+    assert read_bytes(pointing).cases == read_bytes(plain).cases
 
 
 # Size

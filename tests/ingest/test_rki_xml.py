@@ -53,7 +53,7 @@ def test_the_root_and_namespace_of_the_published_sample_will_do(read_bytes, samp
     )
     odd = odd.replace(b"</oBDS_RKI>", b"</OBDS_RKI>")
 
-    assert read_bytes(odd).digest == read_bytes(plain).digest
+    assert read_bytes(odd).cases == read_bytes(plain).cases
 
 
 @pytest.mark.parametrize(("counted", "expected"), [("365", "yes"), ("366", "no"), ("-3", "yes")])

@@ -11,27 +11,23 @@ oBDS-RKI tumour with the keys of an earlier one.
 The CSV tables of oBDS-RKI are several files and one delivery; they are read together, after the
 other files.
 
-What leaks: the counts and the digest are exact functions of the records. They are for the registry
-itself. Someone who knows all records but one could test a guess of that one against the digest.
+What leaks: the counts are exact functions of the records. They are for the registry itself.
 
 Limits: all messages of a delivery are held in memory until they are reduced.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
-from hashlib import sha256
-from operator import attrgetter
 from typing import BinaryIO
 
 from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.ingest import adt, encr, obds, rki_tables, rki_xml
 from upcare_mpc.ingest.detect import HEAD_BYTES, Format, detect
 from upcare_mpc.ingest.message import Message, Rejected, Tumour
-from upcare_mpc.ingest.reduce import RULES_VERSION, reduce_patient
+from upcare_mpc.ingest.reduce import reduce_patient
 from upcare_mpc.records.case import Case
 
 __all__ = ["TREATMENT_KINDS", "Delivery", "Source", "read"]
@@ -41,7 +37,6 @@ TREATMENT_KINDS = frozenset({"surgery", "radio", "systemic"})
 hormone therapy, and transplant."""
 
 _MESSAGES = {Format.OBDS: obds.messages, Format.ADT: adt.messages, Format.RKI: rki_xml.messages}
-_DIGEST_TAG = b"upcare/v1/snapshot\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,6 @@ class Delivery:
         replaced: Messages replaced by a later one with the same key.
         rejected: Messages left out, by reason.
         formats: Files read, by format.
-        digest: Snapshot id: SHA-256 over the cases and the version of the rules.
     """
 
     cases: tuple[Case, ...] = field(repr=False)
@@ -82,7 +76,6 @@ class Delivery:
     replaced: int
     rejected: Mapping[str, int]
     formats: Mapping[str, int]
-    digest: bytes
 
 
 def read(
@@ -130,7 +123,6 @@ def read(
         replaced=intake.replaced,
         rejected=dict(sorted(intake.rejected.items())),
         formats=dict(sorted(formats.items())),
-        digest=_digest(cases),
     )
 
 
@@ -228,15 +220,3 @@ def _in_sequence(tumours: Iterable[Tumour]) -> tuple[Case, ...]:
         patient_id = case.patient_id
         cases.append(case if case.sequence == sequence else replace(case, sequence=sequence))
     return tuple(cases)
-
-
-def _digest(cases: Iterable[Case]) -> bytes:
-    """One JSON array a line: rules and variables, then each case in the order of the variables."""
-    names = [variable.name for variable in fields(Case)]
-    values = attrgetter(*names)
-    hashed = sha256(_DIGEST_TAG)
-    encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
-    hashed.update(encode([RULES_VERSION, names]).encode() + b"\n")
-    for case in cases:
-        hashed.update(encode(values(case)).encode() + b"\n")
-    return hashed.digest()
