@@ -176,13 +176,13 @@ def test_a_batch_drawn_from_the_streams_of_an_earlier_one_is_seen(
     together: Together, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: dict[int, list[Bits]] = {}
-    batches: dict[int, dict[int, int]] = {}
+    batches: dict[int, dict[Boolean, int]] = {}  # keeps them alive: an id would come back
 
     def the_first_batch_again(boolean: Boolean, bits: Bits) -> None:
         party = boolean._lane.index
         counters = batches.setdefault(party, {})
-        count = counters.setdefault(id(boolean), 0)
-        counters[id(boolean)] += 1
+        count = counters.setdefault(boolean, 0)
+        counters[boolean] += 1
         if len(counters) == 1:
             drawn.setdefault(party, []).append(bits.copy())
         else:
