@@ -2,8 +2,10 @@
 
 import asyncio
 import datetime
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,6 +16,8 @@ from upcare_mpc._proto.upcare.link.v1 import link_pb2
 from upcare_mpc.link import grpc_channel
 from upcare_mpc.link.certificates import Authority, Identity, Network, Role, new_authority
 from upcare_mpc.link.grpc_channel import GrpcChannel, SessionHello
+
+sys.path.insert(0, str(Path(__file__).parent))  # for links.py
 
 NOW = datetime.datetime.now(datetime.UTC)
 ROSTER = ["de-a", "de-b", "de-c", "fr-a", "fr-b"]
