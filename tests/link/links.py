@@ -1,4 +1,4 @@
-"""Stories over real links: run with an end, listening, linked with a raw peer, ended in an error."""
+"""Stories over real links: with an end, listening, with a raw peer, ended in an error."""
 
 import asyncio
 import contextlib

@@ -307,5 +307,6 @@ def _law(shape: tuple[Summand, ...], precision: int) -> SampledGaussian:
 def _check_sigma(sigma_squared: Fraction) -> None:
     if not MIN_SIGMA**2 <= sigma_squared <= MAX_SIGMA**2:
         raise PrivacyError(
-            f"sigma must lie between {MIN_SIGMA} and {MAX_SIGMA}, got {float(sigma_squared) ** 0.5:g}"
+            f"sigma must lie between {MIN_SIGMA} and {MAX_SIGMA}, "
+            f"got {float(sigma_squared) ** 0.5:g}"
         )
