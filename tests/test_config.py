@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from upcare_mpc import config
-from upcare_mpc.config import load_agreement, load_party, load_platform
+from upcare_mpc.config import (
+    DataFiles,
+    SnapshotFolder,
+    WarehouseTable,
+    load_agreement,
+    load_party,
+    load_platform,
+)
 from upcare_mpc.errors import ConfigError
 from upcare_mpc.privacy.accountant import Cap
 from upcare_mpc.privacy.ledger import Caps
@@ -46,7 +53,18 @@ def test_the_full_party_file_is_read(write: Write) -> None:
     assert party.ports == tuple(range(7101, 7111))
     assert party.silence_s == 30
     assert party.bank_cells == 1_000_000
-    assert party.data.complete == {"systemic"}
+    assert party.catalogue is not None
+    assert party.catalogue.years == (1999, 2023)
+    assert party.catalogue.population == "residents of Saarland"
+    assert party.catalogue.note == "stage from 2016 on"
+    assert {"sex", "site", "site_group", "age_group"} <= party.catalogue.variables
+    assert "region" not in party.catalogue.variables
+    assert isinstance(party.data.source, DataFiles)
+    assert party.data.cases_at_most == 500_000
+    assert party.data.source.complete == {"systemic"}
+    assert party.data.source.deletions == party.folder / "deletions.csv"
+    assert party.data.source.encr_missing["Surv_time"] == {"99999"}
+    assert party.data.source.encr_missing["Grade"] == {"9", "99"}  # not stated, so the usual
     assert not party.policy.automatic
     assert party.policy.epsilon_per_study == 1
     assert party.policy.researchers == {"Dr Example": bytes(32)}
@@ -83,7 +101,10 @@ def test_every_key_that_is_known_is_in_the_full_party_file(
     def note(table: config._Table, *known: str) -> None:
         alternative = re.compile(r"^# (\w+) = ", re.MULTILINE).findall(FULL)
         there = {*table.content, *alternative}
-        missing.extend(table.place(key) for key in known if key not in there)
+        if (
+            table.where != "party.toml: data.encr_missing"
+        ):  # a column needs stating where it differs
+            missing.extend(table.place(key) for key in known if key not in there)
         only(table, *known)
 
     monkeypatch.setattr(config._Table, "only", note)
@@ -105,7 +126,43 @@ def test_the_demonstrations_party_files_are_read(folder: str) -> None:
     party = load_party(PARTIES / folder)
 
     assert party.name == folder
-    assert all(path.is_file() for path in party.data.files)
+    assert isinstance(party.data.source, DataFiles)
+    assert all(path.is_file() for path in party.data.source.files)
+
+
+def source_lines() -> str:
+    """From the files to the last key that goes with them."""
+    found = re.search(r"^files = .*?^encr_missing = .*?$", FULL, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
+def test_the_cases_may_be_in_a_folder_of_snapshots_or_a_warehouse(write: Write) -> None:
+    bound = "cases_at_most = 10\n"
+    folder = FULL.replace(source_lines(), bound + 'snapshots = "frozen"')
+    table = FULL.replace(
+        source_lines(), bound + 'warehouse = { url = "postgresql://me:secret@db/x", table = "c" }'
+    )
+
+    assert load_party(write(folder)).data.source == SnapshotFolder(folder=write(folder) / "frozen")
+    stated = load_party(write(table)).data.source
+    assert stated == WarehouseTable(url="postgresql://me:secret@db/x", table="c")
+    assert "secret" not in repr(stated)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("cases_at_most = 1", "wanted one of files, snapshots, warehouse; got none"),
+        ('files = []\nsnapshots = "x"', "got files and snapshots"),
+        ('cases_at_most = 1\nsnapshots = "x"\ncomplete = []', "unknown key 'complete'"),
+        ("cases_at_most = 1\nfiles = []\nencr_missing = { Aeg = [] }", "did you mean Age?"),
+        ('cases_at_most = 1\nwarehouse = { url = "x" }', "missing key 'table'"),
+    ],
+)
+def test_a_source_that_is_not_one_is_refused(write: Write, lines: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_party(write(FULL.replace(source_lines(), lines)))
 
 
 @pytest.mark.parametrize(
@@ -147,6 +204,26 @@ def test_an_unknown_key_is_refused_by_name(write: Write, place: str, words: str)
         (r"^cells = .*", 'cells = "many"', "bank.cells: wanted a whole number from 1 to"),
         (r"^cells = .*", "cels = 5", "bank: unknown key 'cels'; did you mean cells?"),
         (r"^cells = .*", "", "bank: missing key 'cells'"),
+        (
+            r'^  "sex", "age"',
+            '  "sight", "age"',
+            "catalogue.variables: unknown variable 'sight'; did",
+        ),
+        (r'^  "sex", "age"', '  "age", "age"', "catalogue.variables: wanted each once, got age"),
+        (r'^  "sex", "age"', '  3, "age"', "catalogue.variables: wanted a list of texts"),
+        (r"^years = .*", "years = 1999", "catalogue.years: wanted [first, last]"),
+        (r"^years = .*", "years = [1999]", "catalogue.years: wanted [first, last]"),
+        (r"^years = .*", "years = [1999.0, 2023]", "catalogue.years: wanted [first, last]"),
+        (r"^years = .*", "years = [true, 2023]", "catalogue.years: wanted [first, last]"),
+        (r"^years = .*", "years = [2023, 1999]", "catalogue.years: wanted the first and the last"),
+        (r"^years = .*", "", "catalogue: missing key 'years'"),
+        (
+            r"^years = .*",
+            "year = [1999, 2023]",
+            "catalogue: unknown key 'year'; did you mean years",
+        ),
+        (r"^note = .*", 'note = "two\\\\nlines"', "catalogue.note: wanted one line of at most 200"),
+        (r"^population = .*", "population = 7", "catalogue.population: wanted a text"),
         (r"^files = .*", 'files = "data.xml"', "files: wanted a list of texts"),
         (r"^complete = .*", 'complete = ["chemo"]', "wanted some of radio, surgery, systemic"),
         (r'^approval = "manual"', 'approval = "yes"', "wanted automatic or manual, got yes"),
@@ -197,6 +274,12 @@ def test_without_a_bank_table_no_noise_is_kept(write: Write) -> None:
     start, end = FULL.index("[bank]"), FULL.index("[policy]")
 
     assert load_party(write(FULL[:start] + FULL[end:])).bank_cells == 0
+
+
+def test_without_a_catalogue_table_nothing_is_stated(write: Write) -> None:
+    start, end = FULL.index("[catalogue]"), FULL.index("[bank]")
+
+    assert load_party(write(FULL[:start] + FULL[end:])).catalogue is None
 
 
 def test_a_missing_file_is_named_with_its_folder(tmp_path: Path) -> None:

@@ -20,19 +20,24 @@ from pathlib import Path
 from typing import Any
 
 from upcare_mpc.errors import ConfigError
+from upcare_mpc.ingest import encr
 from upcare_mpc.ingest.delivery import TREATMENT_KINDS
 from upcare_mpc.kinds import KINDS
 from upcare_mpc.privacy.accountant import Cap
 from upcare_mpc.privacy.ledger import Caps
+from upcare_mpc.records.availability import Availability, listed_variables
 from upcare_mpc.study.layout import MAX_CELLS
 from upcare_mpc.study.spec import MAX_COHORT
 
 __all__ = [
     "Agreement",
+    "Data",
     "DataFiles",
     "PartyFile",
     "PlatformFile",
     "Policy",
+    "SnapshotFolder",
+    "WarehouseTable",
     "load_agreement",
     "load_data",
     "load_party",
@@ -42,6 +47,7 @@ __all__ = [
 _VERSION = 1
 _DELTA_PER_STUDY = Fraction(1, 10**6)  # where the policy states none
 MAX_CASES = 100_000_000
+_SOURCES = ("files", "snapshots", "warehouse")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +67,53 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFiles:
-    """Where the registry's data are.
+    """Deliveries that a snapshot is made of.
 
     Attributes:
-        files: Deliveries in any supported format.
-        cases_at_most: A public bound on the number of tumours; how long the node takes to answer
-            follows from it, and never from the records.
+        files: In any supported format; where two contradict each other, the later one counts.
         complete: Kinds of treatment of which this registry records every one.
+        deletions: CSV list of what is to be left out (``ingest.deletions``).
+        encr_missing: Codes that mean "unknown" in ENCR files, by column.
     """
 
     files: tuple[Path, ...]
-    cases_at_most: int
     complete: frozenset[str] = frozenset()
+    deletions: Path | None = None
+    encr_missing: Mapping[str, frozenset[str]] = field(default_factory=lambda: encr.MISSING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotFolder:
+    """A folder of snapshots that ``upcare ingest`` writes."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarehouseTable:
+    """A table of cases in a database of the registry, which must not change under its name.
+
+    Attributes:
+        url: Of the database, as Ibis takes it. May hold a password: secret.
+        table: Its name.
+    """
+
+    url: str = field(repr=False)
+    table: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """What the registry answers from.
+
+    Attributes:
+        source: Where the cases are.
+        cases_at_most: A public bound on the number of tumours; how long the node takes to answer
+            follows from it, and never from the records.
+    """
+
+    source: DataFiles | SnapshotFolder | WarehouseTable
+    cases_at_most: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +153,11 @@ class PartyFile:
         platform: Address of the platform, ``host:port``.
         host: Address under which peers reach this registry's workers.
         ports: Ports its workers may listen on; 0 is any free one.
-        data: Where the data are.
+        data: What it answers from.
         policy: What it agrees to.
         silence_s: Seconds of silence after which a peer counts as lost.
         bank_cells: Noise values to keep ready for each law; 0 keeps no noise bank.
+        catalogue: What it states to everyone about its data; None states nothing.
     """
 
     name: str
@@ -124,10 +166,11 @@ class PartyFile:
     platform: str
     host: str
     ports: tuple[int, ...]
-    data: DataFiles
+    data: Data
     policy: Policy
     silence_s: float = field(default=30.0)
     bank_cells: int = 0
+    catalogue: Availability | None = None
 
     @property
     def identity_folder(self) -> Path:
@@ -182,7 +225,7 @@ def load_agreement(folder: Path) -> Agreement:
     )
 
 
-def load_data(party_file: Path) -> DataFiles:
+def load_data(party_file: Path) -> Data:
     """Read only the ``[data]`` section of a party file."""
     table = _Table.read(party_file)
     return _data(table.table("data"), party_file.parent)
@@ -195,7 +238,10 @@ def load_party(folder: Path) -> PartyFile:
         ConfigError: One line that names the key, what was wanted and what was got.
     """
     table = _Table.read(folder / "party.toml")
-    table.only("version", "name", "computes", "platform", "link", "data", "policy", "bank")
+    table.only(
+        *("version", "name", "computes", "platform", "link", "data", "policy", "bank"),
+        "catalogue",
+    )
     table.version()
     platform = table.table("platform")
     platform.only("address")
@@ -212,6 +258,7 @@ def load_party(folder: Path) -> PartyFile:
         data=_data(table.table("data"), folder),
         policy=_policy(table.table("policy")),
         bank_cells=_bank(table.table("bank")) if "bank" in table.content else 0,
+        catalogue=_catalogue(table.table("catalogue")) if "catalogue" in table.content else None,
     )
 
 
@@ -220,8 +267,40 @@ def _bank(table: "_Table") -> int:
     return table.integer("cells", 1, MAX_CELLS)
 
 
-def _data(table: "_Table", folder: Path) -> DataFiles:
-    table.only("files", "cases_at_most", "complete")
+def _catalogue(table: "_Table") -> Availability:
+    table.only("variables", "years", "population", "note")
+    years = table.get("years")
+    if not isinstance(years, list) or [type(year) for year in years] != [int, int]:
+        raise ConfigError(f"{table.place('years')}: wanted [first, last]")
+    texts = {key: table.text(key) for key in ("population", "note") if key in table.content}
+    names = table.texts("variables")
+    try:
+        return Availability(variables=listed_variables(names), years=(years[0], years[1]), **texts)
+    except ConfigError as error:
+        raise ConfigError(table.place(str(error))) from None
+
+
+def _data(table: "_Table", folder: Path) -> Data:
+    """One source: files, a folder of snapshots, or a table of a warehouse."""
+    table.only(*_SOURCES, "cases_at_most", "complete", "deletions", "encr_missing")
+    stated = [key for key in _SOURCES if key in table.content]
+    if len(stated) != 1:
+        got = " and ".join(stated) or "none"
+        raise ConfigError(f"{table.where}: wanted one of {', '.join(_SOURCES)}; got {got}")
+    cases_at_most = table.integer("cases_at_most", 1, MAX_CASES)
+    if stated == ["files"]:
+        return Data(source=_files(table, folder), cases_at_most=cases_at_most)
+    table.only(stated[0], "cases_at_most")  # the rest was said when the cases were made
+    if stated == ["snapshots"]:
+        place = SnapshotFolder(folder=folder / table.text("snapshots"))
+        return Data(source=place, cases_at_most=cases_at_most)
+    warehouse = table.table("warehouse")
+    warehouse.only("url", "table")
+    there = WarehouseTable(url=warehouse.text("url"), table=warehouse.text("table"))
+    return Data(source=there, cases_at_most=cases_at_most)
+
+
+def _files(table: "_Table", folder: Path) -> DataFiles:
     complete = frozenset(table.texts("complete")) if "complete" in table.content else frozenset()
     unknown = complete - TREATMENT_KINDS
     if unknown:
@@ -229,9 +308,18 @@ def _data(table: "_Table", folder: Path) -> DataFiles:
         raise ConfigError(f"{table.place('complete')}: wanted some of {wanted}, got {min(unknown)}")
     return DataFiles(
         files=tuple(folder / name for name in table.texts("files")),
-        cases_at_most=table.integer("cases_at_most", 1, MAX_CASES),
         complete=complete,
+        deletions=folder / table.text("deletions") if "deletions" in table.content else None,
+        encr_missing=_encr_missing(table.table("encr_missing"))
+        if "encr_missing" in table.content
+        else encr.MISSING,
     )
+
+
+def _encr_missing(table: "_Table") -> Mapping[str, frozenset[str]]:
+    """The stated columns; the others stay as they are by default."""
+    table.only(*encr.COLUMNS)
+    return {**encr.MISSING, **{column: frozenset(table.texts(column)) for column in table.content}}
 
 
 def _policy(table: "_Table") -> Policy:

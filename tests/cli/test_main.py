@@ -116,6 +116,7 @@ def test_a_file_that_is_no_study_is_one_line(
         (("study", "submit", "{}/none.toml", "--as", "{}"), "none.toml: no such study file"),
         (("study", "submit", "{}", "--as", "{}"), "no such study file"),
         (("study", "submit", "{}/study.toml", "--as", "{}"), "researcher.key is missing"),
+        (("catalogue", "--as", "{}"), "researcher.key is missing"),
         (("node", "serve", "--party", "{}"), "party.toml is missing in the folder"),
         (("node", "status", "--party", "{}"), "party.toml is missing in the folder"),
         (("ledger", "verify", "--party", "{}"), "party.toml is missing in the folder"),

@@ -34,7 +34,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     return tmp_path
 
 
-def knock(folder: Path, credentials: grpc.ChannelCredentials, version: str = "1") -> str:
+def knock(
+    folder: Path,
+    credentials: grpc.ChannelCredentials,
+    version: str = "1",
+    says: coordinator_pb2.Availability | None = None,
+) -> str:
     """Attend with these credentials; ``heard``, or the name of the status that ends it."""
 
     async def attend() -> str:
@@ -48,7 +53,7 @@ def knock(folder: Path, credentials: grpc.ChannelCredentials, version: str = "1"
             try:
                 async with grpc.aio.secure_channel(first, credentials, options=options) as channel:
                     call = coordinator_pb2_grpc.AttendanceStub(channel).Attend(timeout=5)
-                    join = coordinator_pb2.Join(version=version)
+                    join = coordinator_pb2.Join(version=version, availability=says)
                     await call.write(coordinator_pb2.AttendRequest(join=join))
                     answer = await call.read()
                     return "heard" if answer is not grpc.aio.EOF else (await call.code()).name
@@ -104,8 +109,43 @@ def test_another_version_of_the_protocol_is_refused(folder: Path) -> None:
     assert knock(folder, credentials(folder, "net/de-a"), version="2") == "FAILED_PRECONDITION"
 
 
+def test_a_statement_about_data_that_is_none_is_refused(folder: Path) -> None:
+    good = coordinator_pb2.Availability(variables=["sex"], first_year=1999, last_year=2023)
+    large = coordinator_pb2.Availability(variables=["x" * 5000])
+
+    assert knock(folder, credentials(folder, "net/de-a"), says=good) == "heard"
+    assert knock(folder, credentials(folder, "net/de-a"), says=large) == "INVALID_ARGUMENT"
+
+
 def test_a_registry_does_not_talk_to_the_platform_of_another_network(folder: Path) -> None:
     assert knock(folder, credentials(folder, "net/de-a", ca="other")) == "UNAVAILABLE"
+
+
+def test_anyone_who_reaches_the_researchers_port_may_read_the_catalogue(folder: Path) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    identity = Identity.load(folder / "net" / "platform", now=now)
+    first, second = (f"localhost:{port}" for port in _free_ports(2))
+    file = PlatformFile(folder=folder, registries=first, researchers=second)
+    said = coordinator_pb2.Availability(variables=["sex"], first_year=1999, last_year=2023)
+    options = [("grpc.ssl_target_name_override", host_of("platform", "platform"))]
+
+    async def ask() -> coordinator_pb2.CatalogueResponse:
+        with Database(f"sqlite:///{folder / 'coordinator.db'}", COORDINATOR) as database:
+            platform = Platform(identity, AGREEMENT, Studies(database))
+            platform.catalogue.hear("de-a", coordinator_pb2.Join(version="1", availability=said))
+            servers = await serve(platform, identity, file)
+            trust = grpc.ssl_channel_credentials((folder / "net" / "ca.pem").read_bytes())
+            try:
+                async with grpc.aio.secure_channel(second, trust, options=options) as channel:
+                    stub = coordinator_pb2_grpc.ResearchStub(channel)
+                    return await stub.Catalogue(coordinator_pb2.CatalogueRequest(), timeout=5)
+            finally:
+                for server in servers:
+                    await server.stop(grace=0)
+
+    (entry,) = asyncio.run(ask()).entries
+
+    assert (entry.registry, entry.attending, entry.availability) == ("de-a", False, said)
 
 
 def test_a_port_in_use_is_said_in_one_line(folder: Path) -> None:

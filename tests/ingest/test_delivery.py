@@ -33,8 +33,8 @@ def test_each_delivery_has_the_numbers_of_its_centre(
 ):
     delivery = read_party(party)
 
-    assert (delivery.messages, delivery.patients, delivery.tumours) == (messages, n, n)
-    assert delivery.rejected == {}
+    assert (delivery.tally.messages, delivery.patients, delivery.tumours) == (messages, n, n)
+    assert delivery.tally.rejected == {}
     assert sum(case.vital_status == "dead" for case in delivery.cases) == deaths
     assert sum(case.tx_hormone == "yes" for case in delivery.cases) == hormone
     assert sum(case.tx_hormone == "no" for case in delivery.cases) == n - hormone
@@ -120,7 +120,7 @@ def test_an_encr_file_states_treatment_itself(read_party):
 
 
 def test_an_unknown_kind_of_completeness_is_refused(read_party):
-    with pytest.raises(ConfigError, match="wanted radio, surgery, systemic; got chemo"):
+    with pytest.raises(ConfigError, match="wanted some of radio, surgery, systemic; got chemo"):
         read_party("de-a", complete=("chemo",))
 
 
@@ -137,7 +137,7 @@ def test_cases_come_by_patient_and_sequence_whatever_the_order_of_files(read_byt
     assert forth.cases == back.cases
     keys = [(case.patient_id, case.sequence) for case in forth.cases]
     assert keys == sorted(keys)
-    assert forth.formats == {"ADT_GEKID 2": 1, "ENCR incidence": 1}
+    assert forth.tally.formats == {"ADT_GEKID 2": 1, "ENCR incidence": 1}
 
 
 def test_a_later_message_with_the_same_key_replaces_the_earlier_one(read_bytes, obds, assignment):
@@ -151,7 +151,7 @@ def test_a_later_message_with_the_same_key_replaces_the_earlier_one(read_bytes, 
 
     (case,) = delivery.cases
     assert (case.grade, case.tx_hormone) == ("1", "no")
-    assert (delivery.messages, delivery.replaced) == (3, 1)
+    assert (delivery.tally.messages, delivery.tally.replaced) == (3, 1)
 
 
 CORRECTED_DIAGNOSIS = (
@@ -189,7 +189,7 @@ def test_a_corrected_pair_in_a_later_file_gives_one_corrected_case(
     assert (case.tx_surgery, case.diagnosis_month) == ("no", 4)
     assert (case.t, case.stage) == (None, None)  # the correction replaces all of the message
     assert (case.vital_status, case.cause) == ("dead", "C50.9")  # the others stay
-    assert (delivery.messages, delivery.replaced, delivery.tumours) == (6, 2, 1)
+    assert (delivery.tally.messages, delivery.tally.replaced, delivery.tumours) == (6, 2, 1)
 
 
 def test_version_2_is_corrected_by_version_3(read_bytes, sample, obds, assignment):
@@ -207,7 +207,7 @@ def test_version_2_is_corrected_by_version_3(read_bytes, sample, obds, assignmen
     assert (case.icd10, case.morphology, case.grade) == ("C50.2", "8520", "3")
     assert case.tx_surgery == "no"  # the operation stood in the replaced message
     assert (case.vital_status, case.recurrence_days) == ("dead", 334)
-    assert (delivery.messages, delivery.replaced) == (3, 1)
+    assert (delivery.tally.messages, delivery.tally.replaced) == (3, 1)
 
 
 def test_the_earlier_file_does_not_correct_the_later_one(read_bytes, sample, obds, assignment):
@@ -230,7 +230,7 @@ def test_the_same_number_from_another_reporter_is_another_message(read_bytes, ob
 
     delivery = read_bytes(file)
 
-    assert (delivery.tumours, delivery.replaced) == (2, 0)
+    assert (delivery.tumours, delivery.tally.replaced) == (2, 0)
 
 
 def test_messages_without_a_number_replace_nothing(read_bytes, obds, assignment):
@@ -248,7 +248,7 @@ def test_a_second_encr_row_of_a_tumour_replaces_the_first(read_bytes, party_file
 
     delivery = read_bytes(content + row.replace(b";C509;", b";C502;"))
 
-    assert (delivery.tumours, delivery.replaced) == (63, 1)
+    assert (delivery.tumours, delivery.tally.replaced) == (63, 1)
     assert sum(case.topography == "C50.2" for case in delivery.cases) == 1
 
 
@@ -260,8 +260,8 @@ def test_records_that_cannot_be_used_are_counted_with_a_reason(read_bytes, obds,
 
     assert delivery.cases == ()
     # p2's first message holds another key than the nameless one, which was never taken in.
-    assert delivery.rejected == {"no patient id": 1, "no usable diagnosis date": 2}
-    assert delivery.messages == 3
+    assert delivery.tally.rejected == {"no patient id": 1, "no usable diagnosis date": 2}
+    assert delivery.tally.messages == 3
 
 
 def test_the_small_samples_of_both_message_formats_agree(read_bytes, sample):
@@ -318,4 +318,4 @@ def test_a_file_cut_anywhere_is_refused_or_loses_whole_rows_only(cut):
         except DataError:
             continue
         assert party == "fr-b"
-        assert delivery.rejected == {}
+        assert delivery.tally.rejected == {}

@@ -1,4 +1,4 @@
-"""ENCR population files and life tables: typed rows, or one line that names the bad one."""
+"""ENCR population, life-table and mortality files: typed rows, or one line that names the bad."""
 
 import io
 
@@ -7,14 +7,17 @@ import pytest
 from upcare_mpc.errors import DataError
 from upcare_mpc.ingest.denominators import (
     DeathProbability,
+    Deaths,
     Residents,
     Stratum,
     life_table,
+    mortality,
     population,
 )
 
 POPULATION = "Calendar year;Sex;Age unit;Geo_code;Number of residents\n"
 LIFE_TABLE = "Calendar year;Sex;Age_Unit;All causes death probability\n"
+MORTALITY = "Calendar year;Sex;Age unit;Cause of death;Number of deaths\n"
 
 
 def rows_of(reader, text):
@@ -33,6 +36,14 @@ def test_the_sample_life_table_is_read(sample):
     assert rows_of(life_table, sample("encr_life_table.csv").decode()) == [
         DeathProbability(Stratum(2021, "male", 69, 69, None), 0.0181),
         DeathProbability(Stratum(2021, "female", 69, 69, None), 0.0091),
+    ]
+
+
+def test_the_sample_mortality_file_is_read(sample):
+    assert rows_of(mortality, sample("encr_mortality.csv").decode()) == [
+        Deaths(Stratum(2021, "male", 69, 69, None), "C61", 41),
+        Deaths(Stratum(2021, "male", 69, 69, None), "C67.9", 7),
+        Deaths(Stratum(2021, "female", 85, None, None), "C50.9", 1203),
     ]
 
 
@@ -93,3 +104,21 @@ def test_a_missing_column_is_named():
 def test_a_row_of_another_width_fails_the_file():
     with pytest.raises(DataError, match="wanted 4 cells in every row, got another number in 1"):
         rows_of(life_table, LIFE_TABLE + "2021;1;5\n2021;1;4;0.1\n")
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ("2021;1;69;;5", "wanted an ICD-10 code as cause"),
+        ("2021;1;69;1749;5", "wanted an ICD-10 code as cause"),
+        ("2021;1;69;C61;5.5", "wanted a whole number of deaths"),
+        ("2021;1;69;C61;", "wanted a number in Number of deaths"),
+        ("2021;1;69;C50.9;5", "wanted every year, sex, age, region and cause once"),
+        ("2021;3;69;C61;5", "wanted sex 1"),
+    ],
+)
+def test_one_bad_row_fails_a_mortality_file(row, text):
+    with pytest.raises(DataError, match=f"^file: row 2: {text}") as caught:
+        rows_of(mortality, MORTALITY + "2021;1;69;C509;4\n" + row + "\n")
+
+    assert "\n" not in str(caught.value)

@@ -21,6 +21,7 @@ BOMB = (
         ("encr_incidence.csv", Format.ENCR),
         ("encr_population.csv", Format.POPULATION),
         ("encr_life_table.csv", Format.LIFE_TABLE),
+        ("encr_mortality.csv", Format.MORTALITY),
         ("rki_tables/tumor.csv", Format.RKI_TABLE),
         ("rki_tables/substanz.csv", Format.RKI_TABLE),
     ],
@@ -36,10 +37,10 @@ def test_every_table_of_the_yearly_delivery_is_recognised(sample_tables):
     assert {detect(content, "f") for content in sample_tables.values()} == {Format.RKI_TABLE}
 
 
-@pytest.mark.parametrize("name", ["encr_population.csv", "encr_life_table.csv"])
-def test_a_file_without_cases_is_named_as_what_it_is(read_bytes, sample, name):
-    with pytest.raises(DataError, match=r"^file 1: wanted a file of cases, got ENCR (pop|life)"):
-        read_bytes(sample(name))
+@pytest.mark.parametrize("kind", ["population", "life table", "mortality"])
+def test_a_file_without_cases_is_named_as_what_it_is(read_bytes, sample, kind):
+    with pytest.raises(DataError, match=f"^file 1: wanted a file of cases, got ENCR {kind}$"):
+        read_bytes(sample(f"encr_{kind.replace(' ', '_')}.csv"))
 
 
 def test_a_byte_order_mark_changes_nothing(read_bytes, party_file):

@@ -96,7 +96,11 @@ def test_batches_are_the_same_cases_as_columns(party_file):
     content = party_file("fr-a")
 
     batches = list(encr.batches(io.BytesIO(content), "file"))
-    cases = [found.case for found in encr.tumours(io.BytesIO(content), "file")]
+    cases = [
+        found.case
+        for batch in encr.batches(io.BytesIO(content), "file")
+        for found in encr.tumours(batch)
+    ]
 
     for name in batches[0].columns:
         column = [value for batch in batches for value in batch.columns[name]]
@@ -114,7 +118,7 @@ def test_memory_does_not_grow_with_the_file():
             self._lines = iter([header])
             self._rest = (f"{row}\n".format(number).encode() for number in range(rows))
 
-        def readline(self, size=-1):
+        def read(self, size=-1):  # a line at a time will do
             return next(self._lines, b"") or next(self._rest, b"")
 
     def peak(rows):
@@ -190,8 +194,8 @@ def test_tumours_of_a_patient_are_numbered_by_month_of_diagnosis():
 def test_a_row_that_cannot_be_used_is_counted(cells, reason):
     delivery = delivery_of(cells, {"PAT": "p2"})
 
-    assert delivery.rejected == {reason: 1}
-    assert (delivery.messages, delivery.tumours) == (2, 1)
+    assert delivery.tally.rejected == {reason: 1}
+    assert (delivery.tally.messages, delivery.tumours) == (2, 1)
 
 
 def test_a_file_that_breaks_off_within_a_row_is_refused(read_bytes, party_file):

@@ -267,13 +267,13 @@ DIAGNOSED = (
 def test_a_message_without_patient_tumour_or_date_is_counted(read_bytes, content, rejected):
     delivery = read_bytes(content)
 
-    assert (delivery.cases, delivery.rejected) == ((), rejected)
+    assert (delivery.cases, delivery.tally.rejected) == ((), rejected)
 
 
 def test_an_unknown_date_of_version_2_is_no_date(read_bytes, sample):
     broken = sample("adt_gekid_2.xml").replace(b"01.03.2021", b"00.00.1800")
 
-    assert read_bytes(broken).rejected == {"no usable diagnosis date": 2}
+    assert read_bytes(broken).tally.rejected == {"no usable diagnosis date": 2}
 
 
 def test_a_birth_of_1800_leaves_the_age_unknown(read_bytes, sample):
@@ -289,7 +289,7 @@ def test_a_message_that_stands_twice_counts_once(read_bytes, sample):
 
     delivery = read_bytes(content, content)
 
-    assert (delivery.messages, delivery.replaced, delivery.tumours) == (8, 4, 1)
+    assert (delivery.tally.messages, delivery.tally.replaced, delivery.tumours) == (8, 4, 1)
     assert delivery.cases == read_bytes(content).cases
 
 
@@ -297,8 +297,8 @@ def test_versions_may_stand_beside_each_other(read_bytes, sample):
     """The same patient in both: version 3, being later, replaces what has its numbers."""
     delivery = read_bytes(sample("adt_gekid_2.xml"), sample("obds_3.xml"))
 
-    assert delivery.formats == {"ADT_GEKID 2": 1, "oBDS 3": 1}
-    assert (delivery.messages, delivery.replaced, delivery.tumours) == (6, 2, 1)
+    assert delivery.tally.formats == {"ADT_GEKID 2": 1, "oBDS 3": 1}
+    assert (delivery.tally.messages, delivery.tally.replaced, delivery.tumours) == (6, 2, 1)
     assert delivery.cases == read_bytes(sample("obds_3.xml")).cases
 
 
@@ -321,7 +321,7 @@ def test_shifted_cells_are_counted_and_never_misread(read_bytes, sample):
 
     delivery = read_bytes("\n".join([header, *shifted, ""]).encode())
 
-    assert (delivery.tumours, delivery.rejected) == (0, {"no patient id": 2})
+    assert (delivery.tumours, delivery.tally.rejected) == (0, {"no patient id": 2})
 
 
 def test_a_row_with_one_cell_too_many_is_counted(read_bytes, sample):
@@ -330,7 +330,7 @@ def test_a_row_with_one_cell_too_many_is_counted(read_bytes, sample):
     delivery = read_bytes("\n".join([header, ";" + first, second, ""]).encode())
 
     assert delivery.tumours == 1
-    assert delivery.rejected == {"row with a wrong number of columns": 1}
+    assert delivery.tally.rejected == {"row with a wrong number of columns": 1}
 
 
 def test_a_column_that_stands_twice_is_refused(read_bytes, sample):
@@ -359,7 +359,7 @@ def test_a_header_alone_is_no_case_and_no_error(read_bytes, sample):
 
     delivery = read_bytes(header)
 
-    assert (delivery.messages, delivery.cases) == (0, ())
+    assert (delivery.tally.messages, delivery.cases) == (0, ())
 
 
 def test_an_error_of_the_disk_in_the_middle_is_one_line(sample):

@@ -64,7 +64,7 @@ def test_a_message_that_fits_several_tumours_is_rejected(read_bytes, obds, assig
 
     delivery = read_bytes(file)
 
-    assert delivery.rejected == {"no tumour key": 1}
+    assert delivery.tally.rejected == {"no tumour key": 1}
     assert [case.tx_hormone for case in delivery.cases] == [None, None]
 
 

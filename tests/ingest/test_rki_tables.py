@@ -15,7 +15,7 @@ def test_the_tables_give_the_same_cases_as_the_xml(read_bytes, sample, sample_ta
 
     assert from_tables.cases == from_xml.cases
     assert from_tables.cases == from_xml.cases
-    assert from_tables.formats == {"oBDS-RKI table": 11}
+    assert from_tables.tally.formats == {"oBDS-RKI table": 11}
 
 
 def test_the_order_of_files_and_their_dialect_do_not_matter(read_bytes, sample_tables):
@@ -140,7 +140,7 @@ class _Generated(io.RawIOBase):
         for number in range(rows):
             yield line.format(number)
 
-    def readline(self, size=-1):
+    def read(self, size=-1):  # a line at a time will do
         return next(self._lines, b"")
 
 

@@ -28,8 +28,8 @@ def test_a_sample_becomes_cases(read_bytes, sample):
     delivery = read_bytes(sample("obds_rki.xml"))
 
     first, second, third = delivery.cases
-    assert (delivery.messages, delivery.patients, delivery.tumours) == (3, 2, 3)
-    assert delivery.rejected == {}
+    assert (delivery.tally.messages, delivery.patients, delivery.tumours) == (3, 2, 3)
+    assert delivery.tally.rejected == {}
     assert (first.tumour_id, first.sequence, first.sex, first.age) == ("T1", 1, "female", 70)
     assert (first.diagnosis_year, first.diagnosis_month) == (2021, 3)
     assert first.diagnosis_precision == "month"
@@ -145,7 +145,7 @@ def test_a_later_delivery_of_a_tumour_replaces_the_earlier_one(read_bytes, sampl
 
     delivery = read_bytes(first, later)
 
-    assert (delivery.tumours, delivery.replaced) == (3, 3)
+    assert (delivery.tumours, delivery.tally.replaced) == (3, 3)
     assert delivery.cases[0].icd10 == "C50.2"
 
 
@@ -155,4 +155,4 @@ def test_a_tumour_without_its_diagnosis_is_counted(read_bytes):
         b"</Patient></oBDS_RKI>"
     )
 
-    assert read_bytes(file).rejected == {"no usable diagnosis date": 1}
+    assert read_bytes(file).tally.rejected == {"no usable diagnosis date": 1}

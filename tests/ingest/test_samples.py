@@ -43,12 +43,12 @@ def test_a_sample_gives_the_cases_of_the_golden_file(name):
     delivery = read_sample(name)
 
     assert {
-        "format": next(iter(delivery.formats)),
-        "messages": delivery.messages,
+        "format": next(iter(delivery.tally.formats)),
+        "messages": delivery.tally.messages,
         "patients": delivery.patients,
         "cases": delivery.tumours,
-        "replaced": delivery.replaced,
-        "rejected": delivery.rejected,
+        "replaced": delivery.tally.replaced,
+        "rejected": delivery.tally.rejected,
     } == {key: value for key, value in wanted.items() if key != "by_hand"}
     for case in delivery.cases:
         for variable in VARIABLES.values():
@@ -96,7 +96,7 @@ def test_all_samples_of_all_versions_may_stand_in_one_delivery():
 
     delivery = read(sources, complete=frozenset())
 
-    assert set(delivery.formats) == {"ADT_GEKID 2", "oBDS 3", "oBDS-RKI", "oBDS-RKI table"}
+    assert set(delivery.tally.formats) == {"ADT_GEKID 2", "oBDS 3", "oBDS-RKI", "oBDS-RKI table"}
     # The tables replace the same tumours of the XML.
-    assert delivery.replaced >= 75
-    assert delivery.messages == sum(sample["messages"] for sample in GOLDEN.values())
+    assert delivery.tally.replaced >= 75
+    assert delivery.tally.messages == sum(sample["messages"] for sample in GOLDEN.values())

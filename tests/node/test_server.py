@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from registries import Registries, counts, registries
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc.client.researcher import Researcher, new_researcher
 from upcare_mpc.errors import PrivacyError, RefusedError
+from upcare_mpc.link.availability import read_availability
 from upcare_mpc.link.statements import question_digest
 from upcare_mpc.node import session as session_module
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.server import MAX_SESSIONS
+from upcare_mpc.records.availability import Availability, listed_variables
 
 Quote = coordinator_pb2.Quote
 
@@ -41,6 +44,17 @@ def test_a_quote_says_yes_what_is_left_and_on_which_data(network: Registries) ->
     assert Fraction(answer.rho_left) == network["de-a"].node.books.ledger().caps.everything.rho
     assert answer.snapshot == network["de-a"].node.snapshot.digest
     assert network["de-a"].charges == []
+
+
+def test_a_node_introduces_itself_with_what_its_operator_states(network: Registries) -> None:
+    node = network["de-a"].node
+    stated = Availability(
+        variables=listed_variables(["sex", "age"]), years=(1999, 2023), note="stage from 2016 on"
+    )
+
+    assert node._join() == coordinator_pb2.Join(version="1")
+    node.party = replace(node.party, catalogue=stated)
+    assert read_availability(node._join().availability) == stated
 
 
 def test_a_stranger_is_refused_and_told_nothing_of_the_registry(

@@ -14,7 +14,9 @@ from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
 from upcare_mpc.client.platform import Event, PlatformClient
 from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.config import DataFiles, load_party
+from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.privacy.ledger import Account, Ledger
+from upcare_mpc.records.case import Case
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.journal_store import SqlJournal
 from upcare_mpc.storage.schema import NODE
@@ -29,6 +31,12 @@ POLICY = LocalPolicy(purposes=["DUO:0000007"])
 def data_of(*names: str) -> dict[str, DataFiles]:
     """The public deliveries of some of the five registries."""
     return local_data(tuple(f"{name}={PARTIES / name}" for name in names), ())
+
+
+def cases_of(data: DataFiles) -> tuple[Case, ...]:
+    """The cases of a registry's files."""
+    sources = [Source(path.name, lambda path=path: path.open("rb")) for path in data.files]
+    return read(sources, complete=data.complete).cases
 
 
 def counts(

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 from command import upcare
-from fragile_network import FIVE, PARTIES, POLICY, FragileNetwork, counts, data_of
+from fragile_network import FIVE, PARTIES, POLICY, FragileNetwork, cases_of, counts, data_of
 
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.client.researcher import Researcher, new_researcher
 from upcare_mpc.errors import RefusedError
-from upcare_mpc.node.snapshot import read_delivery
 from upcare_mpc.stats.counts import cross_table
 from upcare_mpc.stats.lifetable import life_table
 from upcare_mpc.study.spec import Study, parse
@@ -99,7 +98,7 @@ def test_a_cross_table_equals_the_cleartext_counts(network: FragileNetwork) -> N
 
     story = network.ask(study)
 
-    cases = [c for files in data_of(*FIVE).values() for c in read_delivery(files).cases]
+    cases = [c for files in data_of(*FIVE).values() for c in cases_of(files)]
     oracle = cross_table([{"grade": c.grade} for c in cases if c.site == "C50"], ["grade"])
     assert story.result is not None
     found = story.result.result.rows.set_index("grade")["count"]

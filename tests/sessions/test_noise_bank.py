@@ -11,11 +11,10 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from fragile_network import FOUR, POLICY, FragileNetwork, Story, counts, data_of, wait_for
+from fragile_network import FOUR, POLICY, FragileNetwork, Story, cases_of, counts, data_of, wait_for
 
 from upcare_mpc._proto.upcare.node.v1 import node_pb2
 from upcare_mpc.node.operator import call_operator
-from upcare_mpc.node.snapshot import read_delivery
 from upcare_mpc.stats.counts import cross_table
 from upcare_mpc.study.draw import SEGMENT_CELLS
 from upcare_mpc.study.spec import Study
@@ -77,7 +76,7 @@ def source(story: Story) -> str:
 
 
 def grades() -> dict[Any, int]:
-    cases = [case for files in data_of(*FOUR).values() for case in read_delivery(files).cases]
+    cases = [case for files in data_of(*FOUR).values() for case in cases_of(files)]
     table = cross_table([{"grade": case.grade} for case in cases if case.site == "C50"], ["grade"])
     return {grade: count for (grade,), count in table.items()}
 

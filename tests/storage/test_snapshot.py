@@ -2,25 +2,36 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from frozen_cases import case_rows
 
-from upcare_mpc.errors import DataError, RefusedError
+from upcare_mpc.errors import ConfigError, DataError, RefusedError
 from upcare_mpc.records.case import Case
 from upcare_mpc.storage import snapshot
 from upcare_mpc.storage.snapshot import Account, Manifest, Snapshots, SourceFile, Sources
 from upcare_mpc.study import language
 from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
 
-SECRET = b"s" * 32
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SOURCES = Sources(
-    files=(SourceFile(name="a.xml", sha256="00" * 32, size=7),), rules=1, complete=("surgery",)
+    files=(SourceFile(name="a.xml", sha256="00" * 32, size=7),),
+    rules=1,
+    complete=("surgery",),
+    encr_missing={"Age": ("999",)},
+    deletions="",
 )
-ACCOUNT = Account(messages=9, replaced=1, rejected={"no patient id": 2}, formats={"obds": 1})
+ACCOUNT = Account(
+    messages=9,
+    replaced=1,
+    rejected={"no patient id": 2},
+    remarks={"death before diagnosis": 1},
+    formats={"obds": 1},
+)
 ALL = Layout((Dimension("all", ("all",)),), Sensitivity(1, 1, 1))
 EVERYBODY = Measures(
     where=language.parse("true", place=""),
@@ -33,14 +44,21 @@ def people(count: int) -> list[Case]:
     return [Case(patient_id=f"p{i}", tumour_id="t", sequence=1, age=i) for i in range(count)]
 
 
-def freeze(snapshots: Snapshots, cases: Any, *, now: datetime = NOW) -> Manifest:
-    return snapshots.write(cases, SOURCES, lambda: ACCOUNT, secret=SECRET, now=now)
+def freeze(snapshots: Snapshots, cases: Any, *, deletions: str = "") -> Manifest:
+    sources = replace(SOURCES, deletions=deletions)
+    with snapshots.writing():
+        return snapshots.write(case_rows(cases, size=2), sources, lambda: ACCOUNT, NOW)
+
+
+def destroy(snapshots: Snapshots, digest: bytes) -> None:
+    with snapshots.writing():
+        snapshots.destroy(digest, reason="objection", now=NOW)
 
 
 def counted(snapshots: Snapshots) -> int:
     manifest = snapshots.current()
     assert manifest is not None
-    engine = snapshots.open(manifest)
+    engine = snapshots.open(manifest, snapshots.folder / "spill")
     try:
         return int(engine.tabulate(EVERYBODY, ALL)[0])
     finally:
@@ -48,7 +66,7 @@ def counted(snapshots: Snapshots) -> int:
 
 
 def files(folder: Path) -> set[str]:
-    return {path.suffix or path.name for path in folder.iterdir() if path.suffix != ".spill"}
+    return {path.suffix or path.name for path in folder.iterdir()} - {"spill", ".lock"}
 
 
 def test_a_folder_begins_without_a_snapshot(tmp_path: Path) -> None:
@@ -69,7 +87,7 @@ def test_the_same_content_is_the_same_snapshot(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
 
     first = freeze(snapshots, people(3))
-    second = freeze(snapshots, people(3)[::-1], now=datetime(2027, 1, 1, tzinfo=UTC))
+    second = freeze(snapshots, people(3)[::-1])
 
     assert first.digest == second.digest
     assert len(list(tmp_path.glob("*.parquet"))) == 1
@@ -80,7 +98,7 @@ def test_an_older_snapshot_stays_and_can_be_counted(tmp_path: Path) -> None:
     old = freeze(snapshots, people(3))
     freeze(snapshots, people(4))
 
-    engine = snapshots.open(old)
+    engine = snapshots.open(old, tmp_path / "spill")
 
     assert engine.tabulate(EVERYBODY, ALL).tolist() == [3]
     assert counted(snapshots) == 4
@@ -100,12 +118,12 @@ def test_a_delivery_that_breaks_off_leaves_the_old_snapshot_in_force(tmp_path: P
     snapshots = Snapshots(tmp_path)
     old = freeze(snapshots, people(3))
 
-    def arriving() -> Iterator[Case]:
-        yield from people(5)
+    def arriving() -> Iterator[Any]:
+        yield from case_rows(people(5))
         raise DataError("the delivery breaks off")
 
-    with pytest.raises(DataError, match="breaks off"):
-        freeze(snapshots, arriving())
+    with snapshots.writing(), pytest.raises(DataError, match="breaks off"):
+        snapshots.write(arriving(), SOURCES, lambda: ACCOUNT, NOW)
 
     assert snapshots.current() == old
     assert files(tmp_path) == {".parquet", ".json", "current"}
@@ -142,6 +160,8 @@ def test_a_crash_at_any_flush_leaves_a_snapshot_in_force_and_the_next_start_clea
 
     again = Snapshots(tmp_path)
     now = again.current()
+    with again.writing():
+        pass
 
     assert crashed == (step <= 5)
     assert now is not None
@@ -174,7 +194,7 @@ def test_a_destroyed_snapshot_leaves_digest_and_receipt_and_nothing_else(tmp_pat
     freeze(snapshots, people(2))
     name = old.digest.hex()
 
-    snapshots.destroy(old.digest, reason="objection", now=NOW)
+    destroy(snapshots, old.digest)
 
     assert {path.name for path in tmp_path.glob(f"{name}*")} == {f"{name}.destroyed"}
     assert json.loads((tmp_path / f"{name}.destroyed").read_text()) == {
@@ -185,14 +205,14 @@ def test_a_destroyed_snapshot_leaves_digest_and_receipt_and_nothing_else(tmp_pat
     }
     assert counted(snapshots) == 2
     with pytest.raises(DataError, match="not there"):
-        snapshots.open(old)
+        snapshots.open(old, tmp_path / "spill")
 
 
 def test_content_that_was_destroyed_is_not_taken_again(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     old = freeze(snapshots, people(3))
     new = freeze(snapshots, people(2))
-    snapshots.destroy(old.digest, reason="objection", now=NOW)
+    destroy(snapshots, old.digest)
 
     with pytest.raises(RefusedError, match="was destroyed"):
         freeze(snapshots, people(3))
@@ -205,17 +225,17 @@ def test_the_snapshot_in_force_is_not_destroyed(tmp_path: Path) -> None:
     manifest = freeze(snapshots, people(3))
 
     with pytest.raises(RefusedError, match="in force"):
-        snapshots.destroy(manifest.digest, reason="objection", now=NOW)
+        destroy(snapshots, manifest.digest)
 
     assert counted(snapshots) == 3
 
 
 def test_what_is_not_there_is_not_destroyed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such snapshot"):
-        Snapshots(tmp_path).destroy(b"\0" * 32, reason="objection", now=NOW)
+        destroy(Snapshots(tmp_path), b"\0" * 32)
 
 
-def test_a_crash_after_the_receipt_is_finished_at_the_next_start(tmp_path: Path) -> None:
+def test_a_crash_after_the_receipt_is_finished_by_the_next_writer(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     old = freeze(snapshots, people(3))
     freeze(snapshots, people(2))
@@ -223,11 +243,12 @@ def test_a_crash_after_the_receipt_is_finished_at_the_next_start(tmp_path: Path)
         suffix: (tmp_path / f"{old.digest.hex()}.{suffix}").read_bytes()
         for suffix in ("parquet", "json")
     }
-    snapshots.destroy(old.digest, reason="objection", now=NOW)
+    destroy(snapshots, old.digest)
     for suffix, content in kept.items():
         (tmp_path / f"{old.digest.hex()}.{suffix}").write_bytes(content)
 
-    Snapshots(tmp_path)
+    with Snapshots(tmp_path).writing():
+        pass
 
     assert {p.suffix for p in tmp_path.glob(f"{old.digest.hex()}*")} == {".destroyed"}
 
@@ -241,7 +262,7 @@ def test_rows_that_were_changed_are_refused(tmp_path: Path) -> None:
     path.write_bytes((tmp_path / f"{three.digest.hex()}.parquet").read_bytes())
 
     with pytest.raises(DataError, match="other rows"):
-        snapshots.open(four)
+        snapshots.open(four, tmp_path / "spill")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"manifest": 1}', "\0" * 50])
@@ -265,3 +286,44 @@ def test_a_snapshot_of_another_version_is_as_none(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
 
     assert snapshots.current() is None
+
+
+def test_two_do_not_write_at_once(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+
+    with snapshots.writing(), pytest.raises(ConfigError, match="another process is writing"):
+        freeze(Snapshots(tmp_path), people(3))
+
+    assert freeze(snapshots, people(3)).tumours == 3
+
+
+def test_readers_do_not_disturb_a_writer(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    old = freeze(snapshots, people(3))
+
+    with snapshots.writing():
+        half = tmp_path / "rows.new"
+        half.write_bytes(b"half")
+        assert counted(Snapshots(tmp_path)) == 3
+        assert half.exists()
+    assert Snapshots(tmp_path).current() == old
+
+
+def test_snapshots_of_another_deletion_list_are_told(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    first = freeze(snapshots, people(3), deletions="aa")
+    second = freeze(snapshots, people(4), deletions="bb")
+    third = freeze(snapshots, people(5), deletions="bb")
+
+    assert snapshots.outdated("bb") == [first.digest]
+    (tmp_path / f"{second.digest.hex()}.json").write_text("damaged")
+    assert set(snapshots.outdated("bb")) == {first.digest, second.digest}
+    assert third.digest not in snapshots.outdated("aa")
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 31])
+def test_a_secret_that_is_not_whole_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "snapshot.key").write_bytes(content)
+
+    with pytest.raises(ConfigError, match="wanted 32 bytes"):
+        Snapshots(tmp_path).secret()

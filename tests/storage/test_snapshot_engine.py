@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+from frozen_cases import write_cases
 from generated_studies import CASES, MEASURES, crowd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,6 @@ from upcare_mpc.errors import DataError
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.records.case import Case
 from upcare_mpc.storage.snapshot_engine import Engine, open_duck
-from upcare_mpc.storage.snapshot_rows import write_rows
 from upcare_mpc.study import language
 from upcare_mpc.study.expression import Expression, Integer
 from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
@@ -32,7 +32,7 @@ EXAMPLES = settings(
 
 def engine_of(cases: list[Case], folder: Path) -> Engine:
     rows = folder / "rows.parquet"
-    write_rows(cases, rows, secret=b"s" * 32, rules=1)
+    write_cases(cases, rows)
     return Engine(rows, folder / "spill")
 
 
@@ -199,7 +199,7 @@ def test_a_snapshot_without_a_tumour_counts_nothing(tmp_path: Path) -> None:
 def test_a_query_that_leaves_its_file_is_refused(tmp_path: Path, query: str) -> None:
     """Even if the text of a study became a query of its own, it would reach no file, no network."""
     rows, other = tmp_path / "rows.parquet", tmp_path / "other.csv"
-    write_rows(CROWD[:10], rows, secret=b"s" * 32, rules=1)
+    write_cases(CROWD[:10], rows)
     other.write_text("a,b\n1,2\n")
     before = sorted(tmp_path.iterdir())
 
@@ -213,7 +213,7 @@ def test_a_query_that_leaves_its_file_is_refused(tmp_path: Path, query: str) -> 
 
 def test_what_is_spilt_stays_in_its_folder_and_goes_with_the_engine(tmp_path: Path) -> None:
     rows, spill = tmp_path / "rows.parquet", tmp_path / "spill"
-    write_rows(CROWD, rows, secret=b"s" * 32, rules=1)
+    write_cases(CROWD, rows)
 
     with open_duck(rows, spill) as duck:
         sorting = duck.sql("SELECT range, hash(range) AS h FROM range(30_000_000) ORDER BY h")

@@ -17,7 +17,7 @@ import numpy as np
 from upcare_mpc.cli import show
 from upcare_mpc.cli.bench_suppress import suppress
 from upcare_mpc.cli.committee import Rehearsal, rehearse
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy, trial_data
+from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
 from upcare_mpc.client.platform import PlatformClient, raise_bad_end
 from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import InputError
@@ -184,7 +184,7 @@ def _registry(folder: Path, name: str) -> DataFiles:
                     "YoF": year + 5, "Surv_time": 1826, "Stage": generator.choice((1, 2, 3, 4)),
                 }
             )  # fmt: skip
-    return trial_data((path,))
+    return DataFiles(files=(path,))
 
 
 def _scale(text: str) -> Fraction:

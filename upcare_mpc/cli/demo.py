@@ -20,11 +20,12 @@ from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import SessionError, UpcareError
+from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds import NoiseLaw
 from upcare_mpc.kinds.noise_utility import compare
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.kinds.survival import Survival
-from upcare_mpc.node.snapshot import read_delivery
+from upcare_mpc.records.case import Case
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import Study
 
@@ -113,9 +114,7 @@ def _compare_with_truth(asked: Study, data: dict[str, DataFiles], opened: Opened
     if not isinstance(kind, Survival):
         return
     layout, measures = kind.layout(), kind.measures()
-    vectors = np.stack(
-        [tabulate(measures, layout, read_delivery(files).cases) for files in data.values()]
-    )
+    vectors = np.stack([tabulate(measures, layout, _cases(files)) for files in data.values()])
     utility = compare(
         kind,
         vectors,
@@ -157,3 +156,11 @@ def _compare_with_truth(asked: Study, data: dict[str, DataFiles], opened: Opened
 def _truth_p(kind: Survival, vectors: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> float:
     p = kind.finish(vectors.sum(axis=0), NO_NOISE).statistics["logrank"]["p"]
     return float(p) if isinstance(p, float) else 1.0
+
+
+def _cases(data: DataFiles) -> tuple[Case, ...]:
+    def source(path: Path) -> Source:
+        return Source(path.name, lambda: path.open("rb"))
+
+    sources = [source(path) for path in data.files]
+    return read(sources, complete=data.complete).cases

@@ -2,12 +2,13 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from upcare_mpc.cli import show
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy, trial_data
+from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
 from upcare_mpc.cli.study import follow, preview_lines, read_study
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.config import DataFiles, load_data
@@ -111,32 +112,43 @@ def local_data(data: tuple[str, ...], complete: tuple[str, ...]) -> dict[str, Da
         if party_of_host(host_of(name, "registry")) is None:
             raise ConfigError(f"--data: wanted a registry's name like de-a, got {name!r}")
         found = _find(Path(path))
-        known = sources.get(name)
-        files = (*known.files, *found.files) if known else found.files
-        done = known.complete | found.complete if known else found.complete
-        sources[name] = trial_data(files, done)
+        if known := sources.get(name):
+            found = replace(
+                found,
+                files=(*known.files, *found.files),
+                complete=known.complete | found.complete,
+                deletions=found.deletions or known.deletions,
+            )
+        sources[name] = found
     for option in complete:
         name, _, kinds = option.partition("=")
         if name not in sources:
             raise ConfigError(f"--complete: wanted NAME=KIND of a registry given, got {option!r}")
         old = sources[name]
-        sources[name] = trial_data(old.files, old.complete | frozenset(kinds.split(",")))
+        sources[name] = replace(old, complete=old.complete | frozenset(kinds.split(",")))
     return sources
 
 
 def _find(path: Path) -> DataFiles:
     """A party folder, the data file of one, a folder of files, or a file."""
     if (path / "party.toml").is_file():
-        return load_data(path / "party.toml")
+        return _files_of(path / "party.toml")
     if path.is_dir():
         files = tuple(sorted(p for p in path.iterdir() if p.suffix in {".xml", ".csv"}))
         if files:
-            return trial_data(files)
+            return DataFiles(files=files)
     if path.is_file():
         for party_file in (path.parent / "party.toml", path.parent.parent / "party.toml"):
-            if party_file.is_file() and path.resolve() in {
-                p.resolve() for p in load_data(party_file).files
-            }:
-                return trial_data((path,), load_data(party_file).complete)
-        return trial_data((path,))
+            if party_file.is_file():
+                stated = _files_of(party_file)
+                if path.resolve() in {file.resolve() for file in stated.files}:
+                    return replace(stated, files=(path,))
+        return DataFiles(files=(path,))
     raise DataError(f"{path.name}: no data file there")
+
+
+def _files_of(party_file: Path) -> DataFiles:
+    source = load_data(party_file).source
+    if not isinstance(source, DataFiles):
+        raise ConfigError(f"{party_file.name}: data: wanted files, for a network on this machine")
+    return source

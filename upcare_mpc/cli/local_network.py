@@ -26,7 +26,7 @@ from upcare_mpc.errors import InputError, SessionError
 from upcare_mpc.kinds import KINDS
 from upcare_mpc.study.spec import Study
 
-__all__ = ["LocalNetwork", "LocalPolicy", "trial_data"]
+__all__ = ["LocalNetwork", "LocalPolicy"]
 
 START_S = 60.0
 
@@ -163,9 +163,7 @@ class LocalNetwork:
 
     def _party_file(self, name: str, data: DataFiles, platform: str, researcher: str) -> str:
         kinds = ", ".join(f'"{kind}"' for kind in KINDS)
-        files = ", ".join(json.dumps(str(path.resolve())) for path in data.files)
         policy = self.policies.get(name, self.policy)
-        complete = ", ".join(f'"{kind}"' for kind in sorted(data.complete))
         purposes = ", ".join(f'"{purpose}"' for purpose in policy.purposes)
         cap = f"epsilon = {float(policy.epsilon)}"
         if policy.rho is not None:
@@ -178,8 +176,7 @@ class LocalNetwork:
             f'version = 1\nname = "{name}"\ncomputes = {str(policy.computes).lower()}\n'
             f'[platform]\naddress = "{platform}"\n'
             f'[link]\nhost = "127.0.0.1"\nports = [0]\nsilence_s = {policy.silence_s}\n'
-            f"[data]\nfiles = [{files}]\ncases_at_most = {data.cases_at_most}\n"
-            f"complete = [{complete}]\n"
+            f"{_data_section(data)}"
             f'[policy]\napproval = "{policy.approval}"\n'
             f"purposes = [{purposes}]\nkinds = [{kinds}]\n"
             f"epsilon_per_study = {float(policy.epsilon_per_study)}\ndelta_per_study = 1\n"
@@ -217,14 +214,27 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def trial_data(files: Sequence[Path], complete: frozenset[str] = frozenset()) -> DataFiles:
-    """Data of a registry for a trial: its size is declared generously from that of its files.
+def _trial_size(files: Sequence[Path]) -> int:
+    """A bound on the number of tumours, generously from the size of the files.
 
     A real registry declares a bound that does not follow from its data.
     """
     smallest = sum(path.stat().st_size // (300 if path.suffix == ".xml" else 30) for path in files)
-    return DataFiles(
-        files=tuple(files),
-        cases_at_most=max(10_000, 10 ** len(str(max(smallest, 1)))),  # time enough when busy
-        complete=complete,
-    )
+    return max(10_000, int(10 ** len(str(max(smallest, 1)))))  # time enough when busy
+
+
+def _data_section(data: DataFiles) -> str:
+    files = [str(path.resolve()) for path in data.files]
+    lines = [
+        "[data]",
+        f"files = {json.dumps(files)}",
+        f"cases_at_most = {_trial_size(data.files)}",
+        f"complete = {json.dumps(sorted(data.complete))}",
+    ]
+    if data.deletions is not None:
+        lines.append(f"deletions = {json.dumps(str(data.deletions.resolve()))}")
+    lines.append("[data.encr_missing]")
+    lines += [
+        f"{column} = {json.dumps(sorted(codes))}" for column, codes in data.encr_missing.items()
+    ]
+    return "\n".join(lines) + "\n"

@@ -20,10 +20,12 @@ __all__ = ["run", "upcare"]
 
 COMMANDS = {  # loaded when asked for: a node need not load what only plots need
     "network": "upcare_mpc.cli.network:network",
+    "ingest": "upcare_mpc.cli.ingest:ingest",
     "node": "upcare_mpc.cli.node:node",
     "ledger": "upcare_mpc.cli.ledger:ledger",
     "coordinator": "upcare_mpc.cli.coordinator:coordinator",
     "researcher": "upcare_mpc.cli.researcher:researcher",
+    "catalogue": "upcare_mpc.cli.catalogue:catalogue",
     "study": "upcare_mpc.cli.study:study",
     "local": "upcare_mpc.cli.local:local",
     "demo": "upcare_mpc.cli.demo:demo",

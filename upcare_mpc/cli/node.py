@@ -57,13 +57,7 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
     agreement = load_agreement(party.identity_folder)
     ctx.with_resource(hold(party.state_folder, "node"))
     snapshot = load_snapshot(party.data, party.state_folder)
-    manifest = snapshot.manifest
-    rejected = sum(manifest.account.rejected.values())
-    log_line(
-        party.name,
-        f"{manifest.tumours} tumours of {manifest.patients} patients, "
-        f"{rejected} messages rejected, from {', '.join(sorted(manifest.account.formats))}",
-    )
+    log_line(party.name, snapshot.origin)
 
     async def work() -> None:
         with open_database(party) as database:

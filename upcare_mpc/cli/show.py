@@ -1,7 +1,7 @@
 """How results look on a terminal, in JSON, and as files."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.privacy.accountant import Cap, Loss, Spent
+from upcare_mpc.study.coverage import Gaps
 
 __all__ = [
     "as_json",
     "budget_left",
     "loss_json",
     "loss_text",
+    "print_gaps",
     "print_preview",
     "print_result",
     "progress",
@@ -70,6 +72,22 @@ def print_preview(question: Question, other: Question | None, answers: list[Answ
         left = budget_left(question, answer)
         reason = f": {answer.reason}" if answer.reason else ""
         talk.print(f"  {answer.registry}: {answer.verdict}{reason}{left and f', {left} left'}")
+
+
+def print_gaps(gaps: Mapping[str, Gaps | None]) -> None:
+    """What each registry does not have of what the study reads, by its own statement."""
+    for registry, gap in gaps.items():
+        if gap is not None and gap.variables:
+            talk.print(f"  {registry}: does not record {', '.join(gap.variables)}")
+        if gap is not None and gap.years:
+            years = " and ".join(_years(*pair) for pair in gap.years)
+            talk.print(f"  {registry}: does not cover {years}")
+    if silent := [registry for registry, gap in gaps.items() if gap is None]:
+        talk.print(f"  not stated what they record: {', '.join(silent)}")
+
+
+def _years(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def budget_left(question: Question, answer: Answer) -> str:

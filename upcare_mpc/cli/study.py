@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -13,11 +13,12 @@ from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.errors import SessionError, StudyError
 from upcare_mpc.kinds import of
 from upcare_mpc.kinds.question import Question, work_out
+from upcare_mpc.study.coverage import gaps
 from upcare_mpc.study.spec import Study, parse
 
-__all__ = ["follow", "preview_lines", "read_study", "study"]
+__all__ = ["as_option", "follow", "preview_lines", "read_study", "study"]
 
-_as = click.option(
+as_option = click.option(
     "--as",
     "folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -36,10 +37,12 @@ def study() -> None:
 
 @study.command()
 @_file
-@_as
+@as_option
 @_json
 def preview(file: Path, folder: Path, as_json: bool) -> None:
-    """Say what a study would cost and what every registry would answer; spends nothing.
+    """Say what a study would cost, what registries would answer and what they lack.
+
+    Spends nothing. What they lack is by their own statements (`upcare catalogue`).
 
     Example: upcare study preview study.toml --as me
     """
@@ -47,8 +50,15 @@ def preview(file: Path, folder: Path, as_json: bool) -> None:
     question, other = preview_lines(asked, researcher.agreement.overlap)
     with PlatformClient(researcher) as platform:
         answers = platform.preview(asked)
+        stated = {entry.registry: entry.availability for entry in platform.catalogue()}
+    measures = question.kind.measures()
+    lacking = {
+        name: gaps(measures, availability) if (availability := stated.get(name)) else None
+        for name in asked.registries
+    }
     if not as_json:
         show.print_preview(question, other, answers)
+        show.print_gaps(lacking)
         return
     guarantee = question.guarantee
     report = {
@@ -70,6 +80,7 @@ def preview(file: Path, folder: Path, as_json: bool) -> None:
                 "reason": answer.reason,
                 "epsilon_left": None if answer.epsilon_left is None else float(answer.epsilon_left),
                 "rho_left": None if answer.rho_left is None else float(answer.rho_left),
+                "lacks": None if (gap := lacking.get(answer.registry)) is None else asdict(gap),
             }
             for answer in answers
         ],
@@ -79,7 +90,7 @@ def preview(file: Path, folder: Path, as_json: bool) -> None:
 
 @study.command()
 @_file
-@_as
+@as_option
 @_json
 @click.option("--wait/--no-wait", default=False, help="Follow the study to its end.")
 def submit(file: Path, folder: Path, as_json: bool, wait: bool) -> None:
@@ -98,7 +109,7 @@ def submit(file: Path, folder: Path, as_json: bool, wait: bool) -> None:
 
 @study.command()
 @_file
-@_as
+@as_option
 def watch(file: Path, folder: Path) -> None:
     """Follow a submitted study to its end.
 
@@ -111,7 +122,7 @@ def watch(file: Path, folder: Path) -> None:
 
 @study.command()
 @_file
-@_as
+@as_option
 @_json
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for files.")
 def result(file: Path, folder: Path, as_json: bool, out: Path | None) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any, Self
 
@@ -13,14 +14,17 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.client.result import OpenedResult, open_parts
 from upcare_mpc.client.words import exact_fraction, one_line
-from upcare_mpc.errors import LinkError, RefusedError, SessionError
+from upcare_mpc.errors import LinkError, ProtocolError, RefusedError, SessionError
+from upcare_mpc.link.availability import read_availability
 from upcare_mpc.link.certificates import host_of
+from upcare_mpc.records.availability import Availability
 from upcare_mpc.study.spec import Study
 
-__all__ = ["Answer", "Event", "PlatformClient"]
+__all__ = ["Answer", "CatalogueEntry", "Event", "PlatformClient"]
 
 CALL_S = 60.0
 MESSAGE_BYTES = 16 << 20
+_YEAR_10000 = 253_402_300_800  # seconds since 1970
 _VERDICTS = {
     coordinator_pb2.Quote.VERDICT_YES: "yes",
     coordinator_pb2.Quote.VERDICT_PENDING: "waits for its operator",
@@ -47,6 +51,23 @@ class Answer:
     reason: str
     epsilon_left: Fraction | None
     rho_left: Fraction | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogueEntry:
+    """What one registry states about its data.
+
+    Attributes:
+        registry: Its name.
+        attending: Whether it is connected to the platform now.
+        since: When the platform first heard this from it.
+        availability: The statement; None if it states nothing.
+    """
+
+    registry: str
+    attending: bool
+    since: datetime
+    availability: Availability | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +127,17 @@ class PlatformClient:
             for quote in response.quotes
         ]
 
+    def catalogue(self) -> list[CatalogueEntry]:
+        """List what the registries state about their data; asks no registry, spends nothing.
+
+        Raises:
+            ProtocolError: An entry is not a statement that a registry can make.
+            LinkError: The platform cannot be reached.
+        """
+        with _translated():
+            response = self._stub.Catalogue(coordinator_pb2.CatalogueRequest(), timeout=CALL_S)
+        return [_entry(entry) for entry in response.entries]
+
     def submit(self, study: Study) -> bool:
         """Submit a study, or attach to it.
 
@@ -153,6 +185,18 @@ class PlatformClient:
                 )
             )
         return open_parts(parts, study, self._researcher)
+
+
+def _entry(entry: coordinator_pb2.CatalogueEntry) -> CatalogueEntry:
+    if not 0 <= entry.since < _YEAR_10000:
+        raise ProtocolError("catalogue: wanted the time since when a registry states this")
+    stated = entry.HasField("availability")
+    return CatalogueEntry(
+        registry=one_line(entry.registry),
+        attending=entry.attending,
+        since=datetime.fromtimestamp(entry.since, UTC),
+        availability=read_availability(entry.availability) if stated else None,
+    )
 
 
 def raise_bad_end(event: Event) -> None:

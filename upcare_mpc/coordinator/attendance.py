@@ -41,6 +41,11 @@ class Attendance:
         self._calls: dict[int, tuple[str, asyncio.Future[Request | None]]] = {}
         self._numbers = itertools.count(1)
 
+    @property
+    def attending(self) -> frozenset[str]:
+        """The registries that are in touch now."""
+        return frozenset(self._outboxes)
+
     async def serve(self, name: str, stream: Any) -> None:
         """Keep one registry's stream until it ends or a newer one of the same registry comes."""
         outbox: asyncio.Queue[Response | None] = asyncio.Queue()

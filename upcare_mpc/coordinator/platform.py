@@ -18,6 +18,7 @@ from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
 from upcare_mpc.coordinator.afterwards import EndedSessions
 from upcare_mpc.coordinator.attendance import Attendance
+from upcare_mpc.coordinator.catalogue import Catalogue
 from upcare_mpc.coordinator.fill import Fills
 from upcare_mpc.coordinator.lifecycle import SOURCES, State, in_words
 from upcare_mpc.coordinator.run import Quotes, Run, compose
@@ -44,6 +45,7 @@ class Platform:
 
     def __init__(self, identity: Identity, agreement: Agreement, studies: Studies) -> None:
         self.attendance = Attendance(hear=self._hear, joined=self._joined, left=self._left)
+        self.catalogue = Catalogue(clock=time.time)
         self._identity = identity
         self._agreement = agreement
         self._studies = studies

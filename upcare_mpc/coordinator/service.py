@@ -76,6 +76,10 @@ class _Attendance(coordinator_pb2_grpc.AttendanceServicer):
             await context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION, "protocol version 1 is spoken here"
             )
+        try:
+            self._platform.catalogue.hear(str(name), first.join)
+        except ProtocolError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         await self._platform.attendance.serve(str(name), context)
 
 
@@ -121,6 +125,12 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):
             await _abort(context, error)
         for part in parts:
             yield part
+
+    async def Catalogue(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        """What registries state about their data; for whoever asks."""
+        attending = self._platform.attendance.attending
+        entries = self._platform.catalogue.entries(attending=attending)
+        return coordinator_pb2.CatalogueResponse(entries=entries)
 
 
 STATUS: dict[type[UpcareError], Any] = {

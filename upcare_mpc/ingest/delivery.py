@@ -11,9 +11,11 @@ oBDS-RKI tumour with the keys of an earlier one.
 The CSV tables of oBDS-RKI are several files and one delivery; they are read together, after the
 other files.
 
-What leaks: the counts are exact functions of the records. They are for the registry itself.
+`read` keeps everything in memory. It is for small deliveries, and it is the reference for
+``storage.arrivals``, which does the same on disk with the same parts: `groups` tells the formats,
+`arrivals` reads, ``reduce.reduce_patient`` makes the cases.
 
-Limits: all messages of a delivery are held in memory until they are reduced.
+What leaks: the counts are exact functions of the records. They are for the registry itself.
 """
 
 from collections import Counter, defaultdict
@@ -25,16 +27,33 @@ from typing import BinaryIO
 
 from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.ingest import adt, encr, obds, rki_tables, rki_xml
+from upcare_mpc.ingest.deletions import NOTHING, Deletions
 from upcare_mpc.ingest.detect import HEAD_BYTES, Format, detect
+from upcare_mpc.ingest.encr import Batch
 from upcare_mpc.ingest.message import Message, Rejected, Tumour
 from upcare_mpc.ingest.reduce import reduce_patient
 from upcare_mpc.records.case import Case
 
-__all__ = ["TREATMENT_KINDS", "Delivery", "Source", "read"]
+__all__ = [
+    "DELETED",
+    "NO_PATIENT",
+    "TREATMENT_KINDS",
+    "Delivery",
+    "Group",
+    "Source",
+    "Tally",
+    "arrivals",
+    "check_complete",
+    "groups",
+    "read",
+]
 
 TREATMENT_KINDS = frozenset({"surgery", "radio", "systemic"})
 """What a registry may declare complete; ``systemic`` is chemotherapy, targeted, immuno and
 hormone therapy, and transplant."""
+
+NO_PATIENT = "no patient id"
+DELETED = "on the deletion list"
 
 _MESSAGES = {Format.OBDS: obds.messages, Format.ADT: adt.messages, Format.RKI: rki_xml.messages}
 
@@ -52,77 +71,141 @@ class Source:
     open: Callable[[], BinaryIO]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """The cases of one registry, and what became of its messages.
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Files of one format that are read together: one, or the tables of oBDS-RKI."""
 
-    ``messages == used in cases + replaced + sum(rejected.values())``; an ENCR row and an oBDS-RKI
-    tumour are a message.
+    format: Format
+    sources: tuple[Source, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What became of the messages of a delivery; an ENCR row and an oBDS-RKI tumour are a message.
+
+    In the end ``messages == used in cases + replaced + sum(rejected.values())``.
 
     Attributes:
-        cases: Sorted by patient and sequence.
         messages: Messages read.
-        patients: Patients with at least one case.
-        tumours: Number of cases.
         replaced: Messages replaced by a later one with the same key.
         rejected: Messages left out, by reason.
+        remarks: What was noticed and rejects nothing, by kind.
         formats: Files read, by format.
     """
 
+    messages: int = 0
+    replaced: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The cases of one registry.
+
+    Attributes:
+        cases: Sorted by patient and sequence.
+        patients: Patients with at least one case.
+        tumours: Number of cases.
+        tally: What became of the messages.
+    """
+
     cases: tuple[Case, ...] = field(repr=False)
-    messages: int
     patients: int
     tumours: int
-    replaced: int
-    rejected: Mapping[str, int]
-    formats: Mapping[str, int]
+    tally: Tally
+
+
+def check_complete(complete: frozenset[str]) -> None:
+    """Refuse kinds of treatment that are none, with `ConfigError`."""
+    if unknown := complete - TREATMENT_KINDS:
+        wanted, got = ", ".join(sorted(TREATMENT_KINDS)), ", ".join(sorted(unknown))
+        raise ConfigError(f"complete: wanted some of {wanted}; got {got}")
+
+
+def groups(sources: Sequence[Source]) -> list[Group]:
+    """Tell the format of each file; group them in the order in which they are to be read.
+
+    Raises:
+        DataError: There is no file, or one is not readable, or has no cases.
+    """
+    if not sources:
+        raise DataError("a delivery needs at least one file, got none")
+    single: list[Group] = []
+    tables: list[Source] = []
+    for source in sources:
+        found = _format(source)
+        if found is Format.RKI_TABLE:
+            tables.append(source)
+        elif found in _MESSAGES or found is Format.ENCR:
+            single.append(Group(found, (source,)))
+        else:
+            raise DataError(f"{source.name}: wanted a file of cases, got {found.value}")
+    return [*single, Group(Format.RKI_TABLE, tuple(tables))] if tables else single
+
+
+def arrivals(
+    group: Group,
+    *,
+    complete: frozenset[str],
+    encr_missing: Mapping[str, frozenset[str]] = encr.MISSING,
+) -> Iterator[Message | Batch]:
+    """Read a group: messages in their order, or batches of ENCR rows. Constant memory.
+
+    Args:
+        group: The files.
+        complete: Kinds of treatment that the registry declares complete (`TREATMENT_KINDS`); the
+            oBDS-RKI tables of these must be there.
+        encr_missing: Codes that mean "unknown" in ENCR files, by column.
+
+    Raises:
+        DataError: A file is not readable as a whole; what came before is to be dropped.
+    """
+    with _opened(*group.sources) as streams:
+        names = [source.name for source in group.sources]
+        if group.format is Format.RKI_TABLE:
+            yield from rki_tables.messages(
+                list(zip(streams, names, strict=True)), complete=complete
+            )
+        elif group.format is Format.ENCR:
+            yield from encr.batches(streams[0], names[0], encr_missing)
+        else:
+            yield from _MESSAGES[group.format](streams[0], names[0])
 
 
 def read(
     sources: Sequence[Source],
     *,
     complete: frozenset[str],
+    deletions: Deletions = NOTHING,
     encr_missing: Mapping[str, frozenset[str]] = encr.MISSING,
 ) -> Delivery:
-    """Read all files of one registry.
+    """Read all files of one registry into memory.
 
     Args:
         sources: The files; where two contradict each other, the later one counts.
         complete: Kinds of treatment (`TREATMENT_KINDS`) for which the registry declares that
             absence from its messages means "no".
+        deletions: What to leave out.
         encr_missing: Codes that mean "unknown" in ENCR files, by column.
 
     Raises:
         DataError: A file is not readable as a whole; nothing of the delivery is kept.
         ConfigError: ``complete`` holds another word.
     """
-    if unknown := complete - TREATMENT_KINDS:
-        wanted, got = ", ".join(sorted(TREATMENT_KINDS)), ", ".join(sorted(unknown))
-        raise ConfigError(f"complete: wanted {wanted}; got {got}")
-    if not sources:
-        raise DataError("a delivery needs at least one file, got none")
-    intake = _Intake(encr_missing)
-    formats: Counter[str] = Counter()
-    tables: list[Source] = []
-    for source in sources:
-        found = _format(source)
-        formats[found.value] += 1
-        if found is Format.RKI_TABLE:
-            tables.append(source)
-        else:
-            intake.take(source, found)
-    if tables:
-        intake.take_tables(tables, complete)
-    tumours = intake.reduce(complete)
-    cases = _in_sequence(tumours)
+    check_complete(complete)
+    intake = _Intake()
+    for group in groups(sources):
+        intake.tally.formats[group.format.value] += len(group.sources)
+        for arrival in arrivals(group, complete=complete, encr_missing=encr_missing):
+            intake.take(arrival)
+    cases = _in_sequence(intake.tumours(complete, deletions))
     return Delivery(
         cases=cases,
-        messages=intake.messages,
         patients=len({case.patient_id for case in cases}),
         tumours=len(cases),
-        replaced=intake.replaced,
-        rejected=dict(sorted(intake.rejected.items())),
-        formats=dict(sorted(formats.items())),
+        tally=intake.tally,
     )
 
 
@@ -144,66 +227,54 @@ def _opened(*sources: Source) -> Iterator[list[BinaryIO]]:
 class _Intake:
     """What has been read so far; corrections take effect on arrival."""
 
-    def __init__(self, encr_missing: Mapping[str, frozenset[str]]) -> None:
-        self._encr_missing = encr_missing
+    def __init__(self) -> None:
         self._by_key: dict[tuple[str, ...] | int, Message] = {}
         self._rows: dict[tuple[str, str], Tumour] = {}
-        self.messages = 0
-        self.replaced = 0
-        self.rejected: Counter[str] = Counter()
+        self.tally = Tally()
 
-    def take(self, source: Source, found: Format) -> None:
-        """Read one file."""
-        with _opened(source) as (stream,):
-            if found is Format.ENCR:
-                self._take_rows(encr.tumours(stream, source.name, self._encr_missing))
-            elif found in _MESSAGES:
-                self._take_messages(_MESSAGES[found](stream, source.name))
-            else:
-                raise DataError(f"{source.name}: wanted a file of cases, got {found.value}")
+    def take(self, arrival: Message | Batch) -> None:
+        if isinstance(arrival, Message):
+            self._take_message(arrival)
+            return
+        self.tally.messages += sum(arrival.rejected.values())
+        self.tally.rejected.update(arrival.rejected)
+        self.tally.remarks.update(arrival.remarks)
+        for tumour in encr.tumours(arrival):
+            self.tally.messages += 1
+            key = tumour.case.patient_id, tumour.case.tumour_id
+            self.tally.replaced += key in self._rows
+            self._rows[key] = tumour
 
-    def take_tables(self, sources: Sequence[Source], complete: frozenset[str]) -> None:
-        """Read the tables of one oBDS-RKI delivery."""
-        with _opened(*sources) as streams:
-            names = [source.name for source in sources]
-            files = list(zip(streams, names, strict=True))
-            self._take_messages(rki_tables.messages(files, complete=complete))
+    def _take_message(self, message: Message) -> None:
+        self.tally.messages += 1
+        if not message.patient_id:
+            self.tally.rejected[NO_PATIENT] += 1
+            return
+        key = message.key or self.tally.messages
+        if self._by_key.pop(key, None) is not None:
+            self.tally.replaced += 1
+        self._by_key[key] = message  # at the end: a correction is later than what it corrects
 
-    def _take_messages(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            self.messages += 1
-            if not message.patient_id:
-                self.rejected["no patient id"] += 1
-                continue
-            key = message.key or self.messages
-            if self._by_key.pop(key, None) is not None:
-                self.replaced += 1
-            self._by_key[key] = message  # at the end: a correction is later than what it corrects
-
-    def _take_rows(self, rows: Iterable[Tumour | Rejected]) -> None:
-        for row in rows:
-            if isinstance(row, Rejected):
-                self.messages += row.messages
-                self.rejected[row.reason] += row.messages
-                continue
-            self.messages += 1
-            key = row.case.patient_id, row.case.tumour_id
-            self.replaced += key in self._rows
-            self._rows[key] = row
-
-    def reduce(self, complete: frozenset[str]) -> list[Tumour]:
+    def tumours(self, complete: frozenset[str], deletions: Deletions) -> Iterator[Tumour]:
         """Turn everything taken in into tumours."""
         by_patient: dict[str, list[Message]] = defaultdict(list)
         for message in self._by_key.values():
-            by_patient[message.patient_id].append(message)
-        tumours = list(self._rows.values())
+            if deletions.name(message):
+                self.tally.rejected[DELETED] += 1
+            else:
+                by_patient[message.patient_id].append(message)
+        for key, row in self._rows.items():
+            if deletions.name_tumour(*key):
+                self.tally.rejected[DELETED] += 1
+            else:
+                yield row
         for messages in by_patient.values():
             for outcome in reduce_patient(messages, complete=complete):
                 if isinstance(outcome, Rejected):
-                    self.rejected[outcome.reason] += outcome.messages
+                    self.tally.rejected[outcome.reason] += outcome.messages
                 else:
-                    tumours.append(outcome)
-        return tumours
+                    self.tally.remarks.update(outcome.remarks)
+                    yield outcome
 
 
 def _in_sequence(tumours: Iterable[Tumour]) -> tuple[Case, ...]:

@@ -10,7 +10,7 @@ from enum import Enum
 
 from upcare_mpc.errors import DataError
 from upcare_mpc.ingest import rki_tables
-from upcare_mpc.ingest.denominators import LIFE_TABLE, POPULATION, has_columns
+from upcare_mpc.ingest.denominators import LIFE_TABLE, MORTALITY, POPULATION, has_columns
 from upcare_mpc.ingest.elements import attribute, local, root_of
 from upcare_mpc.ingest.encr import COLUMNS
 from upcare_mpc.ingest.tables import folded, header_columns
@@ -35,6 +35,7 @@ class Format(Enum):
     ENCR = "ENCR incidence"
     POPULATION = "ENCR population"
     LIFE_TABLE = "ENCR life table"
+    MORTALITY = "ENCR mortality"
 
 
 # Root element without case -> format, and how its schema version must begin.
@@ -94,6 +95,8 @@ def _detect_csv(head: bytes, name: str) -> Format:
         return Format.POPULATION
     if has_columns(columns, LIFE_TABLE):
         return Format.LIFE_TABLE
+    if has_columns(columns, MORTALITY):
+        return Format.MORTALITY
     if rki_tables.table_of(columns) is not None:
         return Format.RKI_TABLE
     raise DataError(

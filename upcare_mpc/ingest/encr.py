@@ -18,7 +18,7 @@ Rows are translated a column at a time, some hundreds of rows together, each dis
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from itertools import compress
@@ -26,12 +26,12 @@ from types import MappingProxyType
 from typing import BinaryIO, TypeAlias
 
 from upcare_mpc.ingest import codes
-from upcare_mpc.ingest.message import Rejected, Tumour
+from upcare_mpc.ingest.message import Tumour
 from upcare_mpc.ingest.tables import Row, Table
 from upcare_mpc.records.case import Case
 from upcare_mpc.records.variables import VARIABLES, Number
 
-__all__ = ["COLUMNS", "MISSING", "Batch", "batches", "tumours"]
+__all__ = ["COLUMNS", "MISSING", "Batch", "batches", "onset", "tumours"]
 
 COLUMNS = (
     "PAT", "MoB", "YoB", "Age", "Sex", "Geo_Code", "Geo_Label", "TUM", "MoI", "YoI", "BoD",
@@ -93,10 +93,12 @@ class Batch:
             ``tumour_id`` and ``diagnosis_year`` are never ``None``. Variables that the file does
             not have are left out, and so is ``sequence``. Secret.
         rejected: Rows that could not be used, by reason.
+        remarks: What was noticed in the rows of ``columns``, by kind.
     """
 
     columns: Mapping[str, Sequence[Value]]
     rejected: Mapping[str, int]
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Hide the records."""
@@ -120,21 +122,17 @@ def batches(
         yield Batch(translation.columns(block, rejected) if block else {}, rejected)
 
 
-def tumours(
-    stream: BinaryIO, name: str, missing: Mapping[str, frozenset[str]] = MISSING
-) -> Iterator[Tumour | Rejected]:
-    """Read one file, a tumour a row, and what was rejected; errors as `batches`."""
-    for batch in batches(stream, name, missing):
-        names = tuple(batch.columns)
-        for values in zip(*batch.columns.values(), strict=True):
-            case = Case(sequence=1, **dict(zip(names, values, strict=True)))
-            yield Tumour(_onset(case.diagnosis_year or 0, case.diagnosis_month), case)
-        for reason, rows in batch.rejected.items():
-            yield Rejected(reason, rows)
+def tumours(batch: Batch) -> Iterator[Tumour]:
+    """The rows of a batch as tumours."""
+    names = tuple(batch.columns)
+    for values in zip(*batch.columns.values(), strict=True):
+        case = Case(sequence=1, **dict(zip(names, values, strict=True)))
+        yield Tumour(onset(case.diagnosis_year or 0, case.diagnosis_month), case)
 
 
 @cache
-def _onset(year: int, month: int | None) -> date:
+def onset(year: int, month: int | None) -> date:
+    """The day that decides the order of a patient's tumours."""
     return date(year, month or _MID_YEAR, _MID_MONTH)
 
 

@@ -115,10 +115,17 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tumour:
-    """A case that still lacks its place in the patient's history, and the day that decides it."""
+    """A case that still lacks its place in the patient's history, and the day that decides it.
+
+    Attributes:
+        onset: The day.
+        case: The case; ``sequence`` is 1.
+        remarks: What was noticed about its messages and rejects nothing; holds no value.
+    """
 
     onset: date
     case: Case
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ is ever shown, but for the names of wanted columns.
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -23,6 +24,7 @@ Row: TypeAlias = Sequence[str]
 
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _MAX_LINE_BYTES = 65_536
+_BLOCK_BYTES = 65_536
 _BLOCK_ROWS = (
     256  # a block of 39 columns stays in the cache of a core: 4096 rows take twice as long
 )
@@ -61,16 +63,17 @@ class Table:
     """
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
-        self._lines = _Lines(stream, name)
-        delimiter, self.columns = header_columns(next(self._lines, ""))
-        self._rows = csv.reader(self._lines, delimiter=delimiter, strict=True)
+        self._source = _Lines(stream, name)
+        lines = iter(self._source)
+        delimiter, self.columns = header_columns(next(lines, ""))
+        self._rows = csv.reader(lines, delimiter=delimiter, strict=True)
         self.name = name
         self.skipped = 0
 
     @property
     def line(self) -> int:
         """How many lines were read; an error in the last row is at or before it."""
-        return self._lines.number
+        return 1 + self._rows.line_num
 
     def positions(self, wanted: Sequence[str], title: str) -> dict[str, int]:
         """Where each wanted column stands; names are compared by `folded`.
@@ -89,7 +92,7 @@ class Table:
             raise DataError(f"{self.name}: line 1: {title}; missing: {', '.join(missing)}")
         return found
 
-    def blocks(self) -> Iterator[list[Row]]:
+    def blocks(self) -> Iterator[Sequence[Row]]:
         """The rows, some hundreds at a time.
 
         Raises:
@@ -98,9 +101,10 @@ class Table:
         width = len(self.columns)
         try:
             while block := list(islice(self._rows, _BLOCK_ROWS)):
-                whole: list[Row] = [row for row in block if len(row) == width]
-                if len(whole) < len(block):
+                whole: Sequence[Row] = block
+                if set(map(len, block)) != {width}:
                     self._count_misfits(block)
+                    whole = [row for row in block if len(row) == width]
                 yield whole
         except csv.Error:
             raise DataError(f"{self.name}: line {self.line}: not CSV (open quote?)") from None
@@ -112,36 +116,44 @@ class Table:
 
     def _count_misfits(self, block: list[list[str]]) -> None:
         width = len(self.columns)
-        if 0 < len(block[-1]) < width and not self._lines.ended_properly:
+        if 0 < len(block[-1]) < width and not self._source.ended_properly:
             raise DataError(f"{self.name}: line {self.line}: the file breaks off in this row")
         self.skipped += sum(len(row) != width and any(row) for row in block)
 
 
 class _Lines:
-    """The lines of a file, decoded one by one, so that an error can say where."""
+    """The lines of a file, decoded a block at a time, so that an error can say where."""
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self._stream = stream
         self._name = name
-        self.number = 0
+        self._before = 0  # lines of earlier blocks
         self.ended_properly = True
 
     def __iter__(self) -> Iterator[str]:
-        return self
+        rest = b""
+        while block := self._stream.read(_BLOCK_BYTES):
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            yield from self._lines(whole + newline)
+            if len(rest) > _MAX_LINE_BYTES:
+                raise self._too_long(self._before)
+        if rest:
+            self.ended_properly = rest.endswith(b"\r")
+            yield from self._lines(rest)
 
-    def __next__(self) -> str:
-        line = self._stream.readline(_MAX_LINE_BYTES + 1)
-        if not line:
-            raise StopIteration
-        self.number += 1
-        self.ended_properly = line.endswith((b"\n", b"\r"))
-        if len(line) > _MAX_LINE_BYTES:
-            raise DataError(
-                f"{self._name}: line {self.number}: longer than {_MAX_LINE_BYTES} bytes"
-            )
+    def _lines(self, block: bytes) -> Iterator[str]:
+        sizes = list(map(len, block.split(b"\n")))
+        if max(sizes) > _MAX_LINE_BYTES:
+            raise self._too_long(self._before + sizes.index(max(sizes)))
         try:
-            return line.decode("utf-8")
-        except UnicodeDecodeError:
+            text = block.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = self._before + block.count(b"\n", 0, error.start) + 1
             raise DataError(
-                f"{self._name}: line {self.number}: not UTF-8; convert the file first"
+                f"{self._name}: line {line}: not UTF-8; convert the file first"
             ) from None
+        self._before += len(sizes) - 1
+        return io.StringIO(text, newline="\n")
+
+    def _too_long(self, line: int) -> DataError:
+        return DataError(f"{self._name}: line {line + 1}: longer than {_MAX_LINE_BYTES} bytes")

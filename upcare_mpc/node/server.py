@@ -18,6 +18,7 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.errors import ProtocolError, RefusedError, UpcareError
+from upcare_mpc.link.availability import availability_message
 from upcare_mpc.link.certificates import Identity, host_of, verify_signature
 from upcare_mpc.link.roster import check_roster
 from upcare_mpc.link.statements import no_output_statement, question_digest
@@ -44,6 +45,11 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.ssl_target_name_override", host_of("platform", "platform")),
 ]
+_REFUSALS = {
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.INVALID_ARGUMENT,
+}
 
 
 class Node:
@@ -134,9 +140,7 @@ class Node:
             self.party.platform, credentials, options=_OPTIONS
         ) as channel:
             call = coordinator_pb2_grpc.AttendanceStub(channel).Attend()
-            await call.write(
-                coordinator_pb2.AttendRequest(join=coordinator_pb2.Join(version=PROTOCOL))
-            )
+            await call.write(coordinator_pb2.AttendRequest(join=self._join()))
             self._filler.announce()
             writer = asyncio.ensure_future(self._write(call))
             try:
@@ -147,6 +151,13 @@ class Node:
                     self._spawn(self._handle(message))
             finally:
                 writer.cancel()
+
+    def _join(self) -> coordinator_pb2.Join:
+        """Introduce this registry, with what its operator states about its data."""
+        join = coordinator_pb2.Join(version=PROTOCOL)
+        if self.party.catalogue is not None:
+            join.availability.CopyFrom(availability_message(self.party.catalogue))
+        return join
 
     async def _write(self, call: Any) -> None:
         """Send what is in the outbox; what could not be sent stays there for the next stream."""
@@ -378,7 +389,7 @@ class Node:
 def _why(error: grpc.aio.AioRpcError) -> str:
     """Say why the platform's stream ended."""
     detail = (error.details() or "").lower()
-    if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+    if error.code() in _REFUSALS:
         return f"the platform does not accept this registry: {error.details()}"
     if "certificate" in detail or "handshake" in detail or "ssl" in detail:
         return "no trusted connection to the platform: its certificate or ours is not accepted"

@@ -1,43 +1,51 @@
-"""The data that this registry answers from: frozen in its state folder, named by a digest.
+"""What this registry answers from, opened for counting and named by a digest.
 
-Files are read once: as long as they, the rules and what is declared complete are the same, the next
-start takes the snapshot that is in force.
+Files are frozen into the state folder first (``node.freeze``); a folder that ``upcare ingest``
+writes is taken as it is; a table of a warehouse stays where it is.
 """
 
 import hashlib
 import hmac
-import os
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from upcare_mpc.config import DataFiles
+from upcare_mpc.config import Data, DataFiles, SnapshotFolder, WarehouseTable
 from upcare_mpc.errors import ConfigError, DataError
-from upcare_mpc.ingest.delivery import Delivery, Source, read
-from upcare_mpc.ingest.reduce import RULES_VERSION
 from upcare_mpc.kinds import Kind
-from upcare_mpc.storage.snapshot import Account, Manifest, Snapshots, SourceFile, Sources
-from upcare_mpc.storage.snapshot_engine import Engine
+from upcare_mpc.node.freeze import freeze
+from upcare_mpc.storage.snapshot import Snapshots
+from upcare_mpc.study.layout import Layout, Measures
 
-__all__ = ["Snapshot", "load_snapshot", "read_delivery"]
+__all__ = ["Engine", "Snapshot", "load_snapshot"]
 
-_SECRET_BYTES = 32
+
+class Engine(Protocol):
+    """Counts cases: DuckDB over a snapshot, or a warehouse."""
+
+    def tabulate(self, measures: Measures, layout: Layout) -> npt.NDArray[np.int64]:
+        """Count the cases into the cells of the layout; ``(cells,)``, secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The snapshot in force.
+    """The data in force.
 
     Attributes:
-        manifest: Where it came from, and its size. Secret.
-        digest: Names the snapshot to the outside, 32 bytes. Keyed with a secret of this registry:
+        tumours: How many. Secret.
+        origin: What to say of it in the registry's own log. Secret.
+        digest: Names the data to the outside, 32 bytes. Keyed with a secret of this registry:
             whoever guesses all records but one cannot test a guess of that one against it.
         engine: Counts over its rows. Secret.
     """
 
-    manifest: Manifest
+    tumours: int
+    origin: str
     digest: bytes
     engine: Engine
 
@@ -50,110 +58,69 @@ class Snapshot:
         return vector.astype(np.dtype("<i8")).tobytes()
 
 
-def load_snapshot(data: DataFiles, state: Path) -> Snapshot:
-    """Take the snapshot of a registry's files, or freeze one.
+def load_snapshot(data: Data, state: Path) -> Snapshot:
+    """Open what a registry answers from; freeze its files first.
 
     Args:
-        data: Where the files are.
-        state: The node's state folder, which keeps the snapshots, and the secret that digests and
-            pseudonyms are keyed with.
+        data: Where the cases are.
+        state: The node's state folder.
 
     Raises:
-        DataError: A file is missing or not readable as a whole; the text names it.
+        DataError: A file is missing or not readable as a whole, or there is no snapshot.
         ConfigError: There are more cases than the registry has declared, or the secret is damaged.
         RefusedError: A snapshot of these files was destroyed.
     """
-    secret = _secret(state)
-    snapshots = Snapshots(state / "snapshots")
-    sources = _sources(data)
-    manifest = snapshots.current()
-    if manifest is None or manifest.sources != sources:
-        delivery = read_delivery(data)
-        _check_size(delivery.tumours, data)
-        manifest = snapshots.write(
-            delivery.cases,
-            sources,
-            lambda: _account(delivery),
-            secret=secret,
-            now=datetime.now(UTC),
-        )
-    _check_size(manifest.tumours, data)
-    return Snapshot(
-        manifest=manifest,
-        digest=hmac.digest(secret, b"upcare/v1/snapshot|" + manifest.digest, "sha256"),
-        engine=snapshots.open(manifest),
-    )
-
-
-def read_delivery(data: DataFiles) -> Delivery:
-    """Read a registry's files, without naming them to anyone.
-
-    Raises:
-        DataError: As ``load_snapshot``.
-    """
-    for path in data.files:
-        _check_there(path)
-    return read([_opened(path) for path in data.files], complete=data.complete)
-
-
-def _check_there(path: Path) -> None:
-    if not path.is_file():
-        raise DataError(f"{path.name}: no such data file")
-
-
-def _check_size(tumours: int, data: DataFiles) -> None:
-    if tumours > data.cases_at_most:
+    match data.source:
+        case WarehouseTable() as table:
+            snapshot = _warehouse(table, Snapshots(state / "snapshots").secret())
+        case SnapshotFolder(folder=folder):
+            if not folder.is_dir():
+                raise DataError(f"{folder.name}: no such folder of snapshots")
+            snapshot = _frozen(Snapshots(folder), state)
+        case DataFiles() as files:
+            freeze(files, state / "snapshots")
+            snapshot = _frozen(Snapshots(state / "snapshots"), state)
+    if snapshot.tumours > data.cases_at_most:
         raise ConfigError(
-            f"party.toml: data.cases_at_most: wanted at least as many tumours as there are, "
+            "party.toml: data.cases_at_most: wanted at least as many tumours as there are, "
             f"got {data.cases_at_most}"
         )
+    return snapshot
 
 
-def _sources(data: DataFiles) -> Sources:
-    return Sources(
-        files=tuple(map(_source_file, data.files)),
-        rules=RULES_VERSION,
-        complete=tuple(sorted(data.complete)),
+def _frozen(snapshots: Snapshots, state: Path) -> Snapshot:
+    manifest = snapshots.current()
+    if manifest is None:
+        raise DataError("no snapshot is in force; run `upcare ingest` first")
+    account = manifest.account
+    return Snapshot(
+        tumours=manifest.tumours,
+        origin=(
+            f"{manifest.tumours} tumours of {manifest.patients} patients, "
+            f"{_sum(account.rejected)} messages rejected, from {', '.join(sorted(account.formats))}"
+        ),
+        digest=_named(snapshots.secret(), b"snapshot", manifest.digest),
+        engine=snapshots.open(manifest, state / "spill"),
     )
 
 
-def _source_file(path: Path) -> SourceFile:
-    _check_there(path)
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256")
-            return SourceFile(name=path.name, sha256=digest.hexdigest(), size=file.tell())
-    except OSError:  # its text holds a path
-        raise DataError(f"{path.name}: the file cannot be opened or read") from None
+def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:
+    from upcare_mpc.storage.warehouse import Warehouse, without_login  # noqa: PLC0415  an extra
 
-
-def _account(delivery: Delivery) -> Account:
-    return Account(
-        messages=delivery.messages,
-        replaced=delivery.replaced,
-        rejected=delivery.rejected,
-        formats=delivery.formats,
+    engine = Warehouse(table.url, table.table)
+    place = json.dumps([without_login(table.url), table.table])
+    tumours = engine.tumours()
+    return Snapshot(
+        tumours=tumours,
+        origin=f"{tumours} tumours, in the table {table.table} of a warehouse",
+        digest=_named(secret, b"warehouse", hashlib.sha256(place.encode()).digest()),
+        engine=engine,
     )
 
 
-def _secret(state: Path) -> bytes:
-    path = state / "snapshot.key"
-    if not path.exists():
-        fresh = path.with_suffix(".new")  # renamed when whole: a crash leaves no half of a key
-        fresh.touch(mode=0o600)
-        with fresh.open("wb") as file:
-            file.write(os.urandom(_SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    secret = path.read_bytes()
-    if len(secret) != _SECRET_BYTES:
-        raise ConfigError(
-            f"{path.name}: wanted {_SECRET_BYTES} bytes, got {len(secret)}; put back the "
-            "right one, or remove it and let the operator decide anew"
-        )
-    return secret
+def _named(secret: bytes, what: bytes, content: bytes) -> bytes:
+    return hmac.digest(secret, b"upcare/v1/" + what + b"|" + content, "sha256")
 
 
-def _opened(path: Path) -> Source:
-    return Source(path.name, lambda: path.open("rb"))
+def _sum(counts: Mapping[str, int]) -> int:
+    return sum(counts.values())

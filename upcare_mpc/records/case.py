@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from types import NoneType
 
+from upcare_mpc.records import derived
 from upcare_mpc.records.ages import age_group
 from upcare_mpc.records.site_groups import site_group
 
@@ -89,38 +90,33 @@ class Case:
 
     @property
     def site(self) -> str | None:
-        """Three-character site: ICD-O topography if known, else ICD-10 (``C50``)."""
-        code = self.topography or self.icd10
-        return code[:3] if code else None
+        """Derived, as the others below: see ``records.derived``."""
+        return derived.site(self.topography, self.icd10)
 
     @property
     def site_group(self) -> str | None:
-        """Site group, from ICD-10 if stated, else from ICD-O (``records.site_groups``)."""
+        """Site group."""
         return site_group(self.icd10, self.topography, self.morphology, self.behaviour)
 
     @property
     def age_group(self) -> str | None:
-        """Five years of age, ``0-4`` to ``85+``."""
+        """Five years of age."""
         return age_group(self.age)
 
     @property
     def nuts1(self) -> str | None:
-        """First three characters of the region: a Land or a French region."""
-        return _prefix(self.region, 3)
+        """NUTS 1 region."""
+        return derived.nuts1(self.region)
 
     @property
     def nuts2(self) -> str | None:
-        """First four characters of the region."""
-        return _prefix(self.region, 4)
+        """NUTS 2 region."""
+        return derived.nuts2(self.region)
 
     @property
     def cause_group(self) -> str | None:
-        """``cancer`` or ``other``: as the source judges, else whether ``cause`` is a C code."""
-        if self.death_by_tumour is not None:
-            return "cancer" if self.death_by_tumour == "yes" else "other"
-        if self.cause is None:
-            return None
-        return "cancer" if self.cause.startswith("C") else "other"
+        """Whether the patient died of cancer."""
+        return derived.cause_group(self.death_by_tumour, self.cause)
 
     def __repr__(self) -> str:
         """Hide the record: a traceback or a log line must not show a patient."""
@@ -158,7 +154,3 @@ def well_formed(case: Case) -> bool:
 
 def _encodable(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _prefix(code: str | None, length: int) -> str | None:
-    return code[:length] if code and len(code) >= length else None

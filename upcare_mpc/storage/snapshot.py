@@ -4,37 +4,39 @@
     <digest>.parquet        its rows (``snapshot_rows``)
     <digest>.json           its manifest: where it came from, what became of it
     <digest>.destroyed      instead of these two: a receipt
+    snapshot.key            secret of the registry: pseudonyms and outside names are keyed with it
 
 A snapshot never changes. A new one is written under another name, flushed to disk and renamed, and
 only then does ``current`` name it, by a rename too: a crash at any moment leaves the old one in
-force, and the next start clears what was half written. One that must not exist any more (it holds a
-patient who has objected) is destroyed after its successor is in force: the receipt is on disk
-before the rows go, and content that was once destroyed is not taken again.
+force, and the next writer clears what was half written. One that must not exist any more (it may
+hold a patient who has objected) is destroyed after its successor is in force: the receipt is on
+disk before the rows go, and content that was once destroyed is not taken again.
 
 What leaks: the folder is the registry's alone. Manifests and receipts hold counts and digests, and
 names of files. Whoever copied rows before they were destroyed still has them, as do backups and,
 until they are written over, the blocks of the disk.
 
-One process at a time may hold a folder: opening it clears what the others are writing.
+One process at a time writes (`Snapshots.writing`); others may read meanwhile.
 """
 
+import fcntl
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from upcare_mpc.errors import DataError, RefusedError
-from upcare_mpc.records.case import Case
+from upcare_mpc.errors import ConfigError, DataError, RefusedError
 from upcare_mpc.storage.snapshot_engine import Engine
 from upcare_mpc.storage.snapshot_rows import COLUMNS, read_digest, write_rows
 
 __all__ = ["Account", "Manifest", "Snapshots", "SourceFile", "Sources"]
 
 _VERSION: Final = 1
+_SECRET_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +56,15 @@ class Sources:
         files: In the order in which they are read.
         rules: Version of the rules by which messages become cases.
         complete: Kinds of treatment that the registry declares complete; sorted.
+        encr_missing: Codes that mean "unknown" in ENCR files, by column; sorted.
+        deletions: SHA-256 in hex of the deletion list; empty if there is none.
     """
 
     files: tuple[SourceFile, ...]
     rules: int
     complete: tuple[str, ...]
+    encr_missing: Mapping[str, tuple[str, ...]]
+    deletions: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +75,14 @@ class Account:
         messages: Messages and rows read.
         replaced: Of these, replaced by a correction.
         rejected: Of these, left out, by reason.
+        remarks: What was noticed and rejects nothing, by kind.
         formats: Files read, by format.
     """
 
     messages: int
     replaced: int
     rejected: Mapping[str, int]
+    remarks: Mapping[str, int]
     formats: Mapping[str, int]
 
 
@@ -86,7 +94,6 @@ class Manifest:
         digest: Of the content, 32 bytes; secret, as it is a function of the records.
         patients: Different patients.
         tumours: Rows.
-        unusable: Records left out because they are not well formed.
         written: When.
         sources: What it was made from.
         account: What became of the messages.
@@ -95,7 +102,6 @@ class Manifest:
     digest: bytes
     patients: int
     tumours: int
-    unusable: int
     written: datetime
     sources: Sources
     account: Account
@@ -105,17 +111,54 @@ class Snapshots:
     """The folder of a registry's snapshots."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the folder, or make it; finish what a crash has interrupted."""
-        self._folder = folder
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for receipt in folder.glob("*.destroyed"):
-            self._remove(receipt.stem)
-        for pattern in ("*.new", "*.unsorted", "*.spill"):
-            for left in folder.glob(pattern):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-        for rows in folder.glob("*.parquet"):
-            if not rows.with_suffix(".json").exists():
-                rows.unlink()
+        """Open the folder, or make it."""
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the folder for writing; first finish what a crash has interrupted.
+
+        Raises:
+            ConfigError: Another process is writing.
+        """
+        lock = self.folder / "writer.lock"
+        lock.touch(mode=0o600)
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigError("another process is writing a snapshot here") from None
+            for receipt in self.folder.glob("*.destroyed"):
+                self._remove(receipt.stem)
+            for left in self.folder.glob("*.new"):
+                left.unlink()
+            for rows in self.folder.glob("*.parquet"):
+                if not rows.with_suffix(".json").exists():
+                    rows.unlink()
+            yield
+
+    def secret(self) -> bytes:
+        """The registry's secret, 32 bytes; made when it is first asked for.
+
+        Raises:
+            ConfigError: The file is damaged.
+        """
+        path = self.folder / "snapshot.key"
+        if not path.exists():
+            fresh = path.with_suffix(f".{os.getpid()}.new")  # renamed when whole
+            fresh.touch(mode=0o600)
+            fresh.write_bytes(os.urandom(_SECRET_BYTES))
+            _flush(fresh)
+            fresh.replace(path)
+            _flush(self.folder)
+        secret = path.read_bytes()
+        if len(secret) != _SECRET_BYTES:
+            raise ConfigError(
+                f"{path.name}: wanted {_SECRET_BYTES} bytes, got {len(secret)}; put back the "
+                "right one, or remove it and let the operator decide anew"
+            )
+        return secret
 
     def current(self) -> Manifest | None:
         """Return the manifest of the snapshot in force, if there is one that this version reads.
@@ -126,46 +169,54 @@ class Snapshots:
         name = self._in_force()
         return None if name is None else self._manifest(name)
 
-    def write(
-        self,
-        cases: Iterable[Case],
-        sources: Sources,
-        account: Callable[[], Account],
-        *,
-        secret: bytes,
-        now: datetime,
-    ) -> Manifest:
-        """Freeze cases and put the snapshot in force.
+    def outdated(self, deletions: str) -> list[bytes]:
+        """Digests of snapshots that are not in force and know another deletion list.
 
         Args:
-            cases: Read once; the order makes no difference.
+            deletions: SHA-256 in hex of the list, as in `Sources`.
+        """
+        return [
+            bytes.fromhex(path.stem)
+            for path in sorted(self.folder.glob("*.json"))
+            if path.stem != self._in_force() and self._deletions(path) != deletions
+        ]
+
+    def write(
+        self,
+        batches: Iterable[Any],
+        sources: Sources,
+        account: Callable[[], Account],
+        now: datetime,
+    ) -> Manifest:
+        """Freeze rows and put the snapshot in force; only while `writing`.
+
+        Args:
+            batches: As ``snapshot_rows.write_rows`` takes them; read once.
             sources: Where they come from.
-            account: What became of its messages; called after the last case.
-            secret: Of the registry, for pseudonyms.
+            account: What became of the messages; called after the last row.
             now: For the manifest.
 
         Raises:
             RefusedError: A snapshot with this content was destroyed.
             DataError: The disk cannot hold it; the old one stays in force.
         """
-        fresh = self._folder / "rows.new"
+        fresh = self.folder / "rows.new"
         try:
-            written = write_rows(cases, fresh, secret=secret, rules=sources.rules)
+            written = write_rows(batches, fresh, rules=sources.rules)
             name = written.digest.hex()
-            if (self._folder / f"{name}.destroyed").exists():
+            if (self.folder / f"{name}.destroyed").exists():
                 raise RefusedError("a snapshot with this content was destroyed")
             manifest = Manifest(
                 digest=written.digest,
                 patients=written.patients,
                 tumours=written.tumours,
-                unusable=written.unusable,
                 written=now,
                 sources=sources,
                 account=account(),
             )
             fresh.chmod(0o400)
             _flush(fresh)
-            fresh.replace(self._folder / f"{name}.parquet")
+            fresh.replace(self.folder / f"{name}.parquet")
             self._replace(f"{name}.json", _encoded(manifest))
             self._replace("current", f"{name}\n")
         except OSError:  # its text holds a path
@@ -174,22 +225,29 @@ class Snapshots:
             fresh.unlink(missing_ok=True)
         return manifest
 
-    def open(self, manifest: Manifest) -> Engine:
+    def open(self, manifest: Manifest, spill: Path) -> Engine:
         """Open a snapshot for counting, after its rows were held against its digest.
+
+        Args:
+            manifest: Of the snapshot.
+            spill: A folder for what does not fit into memory; made, and deleted at the end.
 
         Raises:
             DataError: It was destroyed, cannot be read, or is not what its name says.
         """
-        name = manifest.digest.hex()
-        rows = self._folder / f"{name}.parquet"
+        rows = self.rows(manifest)
         if not rows.exists():
             raise DataError("the snapshot is not there; it was destroyed or moved")
         if read_digest(rows, rules=manifest.sources.rules) != manifest.digest:
             raise DataError("the snapshot has other rows than its name says")
-        return Engine(rows, self._folder / f"{name}.spill")
+        return Engine(rows, spill)
+
+    def rows(self, manifest: Manifest) -> Path:
+        """Where the rows of a snapshot are."""
+        return self.folder / f"{manifest.digest.hex()}.parquet"
 
     def destroy(self, digest: bytes, *, reason: str, now: datetime) -> None:
-        """Destroy a snapshot's rows and manifest; a receipt with its digest stays.
+        """Destroy a snapshot's rows and manifest; a receipt stays; only while `writing`.
 
         Args:
             digest: Of the content.
@@ -203,7 +261,7 @@ class Snapshots:
         name = digest.hex()
         if self._in_force() == name:
             raise RefusedError("the snapshot is in force; write its successor first")
-        if not (self._folder / f"{name}.json").exists():
+        if not (self.folder / f"{name}.json").exists():
             raise DataError("there is no such snapshot")
         receipt = {
             "receipt": _VERSION,
@@ -215,12 +273,12 @@ class Snapshots:
         self._remove(name)
 
     def _in_force(self) -> str | None:
-        named = self._folder / "current"
+        named = self.folder / "current"
         return named.read_text("ascii").strip() if named.exists() else None
 
     def _manifest(self, name: str) -> Manifest | None:
         try:
-            text = (self._folder / f"{name}.json").read_text("ascii")
+            text = (self.folder / f"{name}.json").read_text("ascii")
             return _decoded(json.loads(text))
         except (OSError, ValueError, TypeError, KeyError):
             raise DataError(
@@ -228,19 +286,28 @@ class Snapshots:
                 "'current' beside it to read all data files anew"
             ) from None
 
+    @staticmethod
+    def _deletions(path: Path) -> str | None:
+        """The deletion list that a snapshot knows; None if its manifest does not tell."""
+        try:
+            found: str = json.loads(path.read_text("ascii"))["sources"]["deletions"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return found
+
     def _replace(self, name: str, text: str) -> None:
         """Write a small file so that a crash leaves the old one or the new one, whole."""
-        fresh = self._folder / f"{name}.new"
+        fresh = self.folder / f"{name}.new"
         fresh.touch(mode=0o600)
         fresh.write_text(text, "ascii")
         _flush(fresh)
-        fresh.replace(self._folder / name)
-        _flush(self._folder)
+        fresh.replace(self.folder / name)
+        _flush(self.folder)
 
     def _remove(self, name: str) -> None:
         for suffix in ("parquet", "json"):
-            (self._folder / f"{name}.{suffix}").unlink(missing_ok=True)
-        _flush(self._folder)
+            (self.folder / f"{name}.{suffix}").unlink(missing_ok=True)
+        _flush(self.folder)
 
 
 def _flush(path: Path) -> None:
@@ -269,12 +336,13 @@ def _decoded(content: dict[str, Any]) -> Manifest | None:
         digest=bytes.fromhex(content["digest"]),
         patients=content["patients"],
         tumours=content["tumours"],
-        unusable=content["unusable"],
         written=datetime.fromisoformat(content["written"]),
         sources=Sources(
             files=tuple(SourceFile(**file) for file in sources["files"]),
             rules=sources["rules"],
             complete=tuple(sources["complete"]),
+            encr_missing={name: tuple(codes) for name, codes in sources["encr_missing"].items()},
+            deletions=sources["deletions"],
         ),
         account=Account(**account),
     )

@@ -80,7 +80,7 @@ def open_duck(rows: Path, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _closed_in(rows: Path, spill: Path) -> duckdb.DuckDBPyConnection:
     shutil.rmtree(spill, ignore_errors=True)  # what a crash has left; the key to it is gone
-    spill.mkdir(mode=0o700)
+    spill.mkdir(mode=0o700, parents=True)
     duck = duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(spill)})
     try:
         path = _quoted(rows)

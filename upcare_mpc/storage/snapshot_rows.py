@@ -1,10 +1,10 @@
 """The rows of a snapshot: one table in Parquet, sorted by patient, named by its content.
 
-Columns: ``pseudonym`` (16 bytes, HMAC-SHA256 of the registry's patient id under a secret of the
-registry, cut), ``patient`` (0, 1, 2, ... in the order of pseudonyms), ``turn`` (0, 1, 2, ... of a
-patient's tumours by sequence, ties by tumour id), ``turns`` (how many tumours the patient has), and
-every variable of the study language, the derived ones included. A row group holds all tumours of
-its patients. Identifiers of the source are in no column: without the secret a pseudonym
+Columns: ``pseudonym`` (16 bytes, of the patient, see `pseudonym`), ``format`` (what the tumour was
+reported in; for quality reports), ``patient`` (0, 1, 2, ... in the order of pseudonyms), ``turn``
+(0, 1, 2, ... of a patient's tumours in their order), ``turns`` (how many tumours the patient has),
+and every variable of the study language, the derived ones included. A row group holds all tumours
+of its patients. Identifiers of the source are in no column: without the secret a pseudonym
 tells nothing, with it a known patient can be found again.
 
 Content digest: SHA-256 over rows, not over a file, so that another version of Parquet or another
@@ -15,19 +15,13 @@ bytes, unknown as -1, in one stream, and its UTF-8 bytes in another; a pseudonym
     SHA-256("upcare/v1/snapshot-rows" 0x00 | JSON [rules, columns] 0x0a | rows in 8 bytes | digests)
 
 What leaks: the file holds records and is secret, and so is the digest: who knows all records but
-one, and the secret, could test a guess of that one. Cost: two passes over the rows; memory is
-bounded by ``snapshot_engine.MEMORY_LIMIT`` and a batch, whatever their number.
+one, and the secret, could test a guess of that one. Cost: one pass; memory is bounded by a batch.
 """
 
 import hashlib
-import hmac
 import json
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice, pairwise
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -38,38 +32,44 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from upcare_mpc.errors import DataError
-from upcare_mpc.records.case import Case, well_formed
 from upcare_mpc.records.variables import VARIABLES, Number
+from upcare_mpc.storage.partition import one_batch
 
-__all__ = ["COLUMNS", "Written", "read_digest", "write_rows"]
+__all__ = [
+    "COLUMNS",
+    "ORDERED",
+    "PSEUDONYM",
+    "VARIABLE_FIELDS",
+    "Written",
+    "pseudonym",
+    "pseudonyms",
+    "read_digest",
+    "write_rows",
+]
 
-COLUMNS: Final = ("pseudonym", *VARIABLES)
+COLUMNS: Final = ("pseudonym", "format", *VARIABLES)
 """What the digest covers; ``patient``, ``turn`` and ``turns`` follow from the order of the rows."""
 
 _Integers: TypeAlias = npt.NDArray[np.int64]
 
 _TAG: Final = b"upcare/v1/snapshot-rows\0"
-_PSEUDONYM_TAG: Final = b"upcare/v1/pseudonym|"
+_PSEUDONYM_TAG: Final = b"upcare/v1/pseudo"  # BLAKE2b takes 16 bytes
 _PSEUDONYM_BYTES: Final = 16
-_BATCH_CASES: Final = 8_192  # as objects, which are larger than rows
-_BATCHES_IN_RUN: Final = 16
 _BATCH_ROWS: Final = 65_536
-_BUCKETS: Final = 256
-_LZ4: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 _UNKNOWN_INTEGER: Final = -(2**63)
+_LARGEST_INTEGER: Final = 2**31 - 1
 
-_VARIABLE_FIELDS: Final = [
+PSEUDONYM: Final = pa.binary(_PSEUDONYM_BYTES)
+VARIABLE_FIELDS: Final = tuple(
     (name, pa.int64() if isinstance(variable.type, Number) else pa.string())
     for name, variable in VARIABLES.items()
-]
-_PSEUDONYM_FIELD: Final = ("pseudonym", pa.binary(_PSEUDONYM_BYTES))
-_ARRIVED: Final = pa.schema(
-    [_PSEUDONYM_FIELD, ("tumour_id", pa.string()), ("arrival", pa.int64()), *_VARIABLE_FIELDS]
 )
+_KEYS: Final = (("pseudonym", PSEUDONYM), ("format", pa.string()))
+ORDERED: Final = pa.schema([*_KEYS, *VARIABLE_FIELDS])
+"""What `write_rows` takes."""
+
 _NUMBERS: Final = ("patient", "turn", "turns")
-_SORTED: Final = pa.schema(
-    [_PSEUDONYM_FIELD, *((name, pa.int64()) for name in _NUMBERS), *_VARIABLE_FIELDS]
-)
+_STORED: Final = pa.schema([*_KEYS, *((name, pa.int64()) for name in _NUMBERS), *VARIABLE_FIELDS])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,45 +80,49 @@ class Written:
         digest: Of the content, 32 bytes. Secret.
         patients: Different patients.
         tumours: Rows.
-        unusable: Records left out because they are not well formed.
     """
 
     digest: bytes
     patients: int
     tumours: int
-    unusable: int
 
 
-def write_rows(cases: Iterable[Case], path: Path, *, secret: bytes, rules: int) -> Written:
-    """Write cases as the rows of a snapshot; the order they come in makes no difference.
+def pseudonyms(secret: bytes, patient_ids: Iterable[str]) -> list[bytes]:
+    """Keyed BLAKE2b of a registry's patient ids under a secret of the registry, 16 bytes each."""
+    keyed = hashlib.blake2b(key=secret, person=_PSEUDONYM_TAG, digest_size=_PSEUDONYM_BYTES)
+    found = []
+    for patient_id in patient_ids:
+        one = keyed.copy()
+        one.update(patient_id.encode())
+        found.append(one.digest())
+    return found
+
+
+def pseudonym(secret: bytes, patient_id: str) -> bytes:
+    """The pseudonym of one patient."""
+    return pseudonyms(secret, [patient_id])[0]
+
+
+def write_rows(batches: Iterable[Any], path: Path, *, rules: int) -> Written:
+    """Write the rows of a snapshot.
 
     Args:
-        cases: Read once.
+        batches: Arrow record batches of `ORDERED`, not empty, sorted by pseudonym; all tumours of a
+            patient are in one batch, in their order.
         path: The file to write; not yet in force, so a crash may leave half of it.
-        secret: Of the registry, for pseudonyms.
         rules: Version of the rules by which messages became cases; part of the digest.
 
-    Beside ``path``, the folder ``.unsorted`` holds the rows as they came, with tumour ids of the
-    source, and is deleted at the end.
+    Raises:
+        DataError: A patient is in two batches, or a value has no place in the model.
     """
-    folder = path.with_name(path.name + ".unsorted")
     content = _Content(rules)
-    try:
-        unusable = _distribute(cases, folder, secret)
-        with pq.ParquetWriter(path, _SORTED, compression="zstd") as writer:
-            for rows in _in_order(folder):
-                variables = [rows[name] for name in VARIABLES]
-                numbers = map(pa.array, content.add(rows["pseudonym"], variables))
-                columns = [rows["pseudonym"], *numbers, *variables]
-                writer.write_batch(pa.record_batch(columns, schema=_SORTED))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return Written(
-        digest=content.digest(),
-        patients=content.patients,
-        tumours=content.rows,
-        unusable=unusable,
-    )
+    with pq.ParquetWriter(path, _STORED, compression="zstd") as writer:
+        for rows in batches:
+            columns = [rows[name] for name in COLUMNS]
+            numbers = map(pa.array, content.add(columns))
+            stored = [*columns[: len(_KEYS)], *numbers, *columns[len(_KEYS) :]]
+            writer.write_batch(pa.record_batch(stored, schema=_STORED))
+    return Written(digest=content.digest(), patients=content.patients, tumours=content.rows)
 
 
 def read_digest(path: Path, *, rules: int) -> bytes:
@@ -130,98 +134,17 @@ def read_digest(path: Path, *, rules: int) -> bytes:
     content = _Content(rules)
     try:
         with pq.ParquetFile(path) as file:
-            if not file.schema_arrow.equals(_SORTED):
+            if not file.schema_arrow.equals(_STORED):
                 raise DataError("the snapshot has other columns than this version writes")
             for group in range(file.num_row_groups):
-                rows = _one_batch(file.read_row_group(group))
-                variables = [rows[name] for name in VARIABLES]
-                numbers = content.add(rows["pseudonym"], variables)
+                rows = one_batch(file.read_row_group(group))
+                numbers = content.add([rows[name] for name in COLUMNS])
                 for name, expected in zip(_NUMBERS, numbers, strict=True):
                     if not np.array_equal(expected, rows[name].to_numpy()):
                         raise DataError("the snapshot numbers its patients or tumours wrongly")
     except (OSError, pa.ArrowException):  # their texts may hold a path or a value
         raise DataError("the snapshot cannot be read") from None
     return content.digest()
-
-
-# --- from cases to columns --------------------------------------------------------------------
-
-_values = attrgetter(*VARIABLES)
-
-
-def _distribute(cases: Iterable[Case], folder: Path, secret: bytes) -> int:
-    """Write usable cases in runs, each in batches by the first byte of a pseudonym.
-
-    Returns:
-        The number of records that are not well formed.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    arriving = iter(cases)
-    arrival = unusable = runs = 0
-    waiting: list[Any] = []
-    while batch := list(islice(arriving, _BATCH_CASES)):
-        usable = [case for case in batch if well_formed(case)]
-        unusable += len(batch) - len(usable)
-        if usable:
-            waiting.append(_arrived(usable, arrival, secret))
-        arrival += len(usable)
-        if len(waiting) == _BATCHES_IN_RUN:
-            _write_run(waiting, folder / f"{runs}.arrow")
-            waiting, runs = [], runs + 1
-    _write_run(waiting, folder / f"{runs}.arrow")
-    return unusable
-
-
-def _write_run(batches: list[Any], path: Path) -> None:
-    whole = _one_batch(pa.Table.from_batches(batches, _ARRIVED).sort_by("pseudonym"))
-    firsts = _bytes_of(whole["pseudonym"])[::_PSEUDONYM_BYTES]
-    edges = np.searchsorted(firsts, np.arange(_BUCKETS + 1))
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, _ARRIVED, options=_LZ4) as run:
-        for low, high in pairwise(edges):
-            run.write_batch(whole.slice(low, high - low))
-
-
-def _in_order(folder: Path) -> Iterator[Any]:
-    """All rows by pseudonym, sequence, tumour id and arrival; a batch is of whole patients."""
-    order = [(name, "ascending") for name in ("pseudonym", "sequence", "tumour_id", "arrival")]
-    waiting: list[Any] = []
-    with ExitStack() as files:
-        runs = [
-            pa.ipc.open_file(files.enter_context(pa.OSFile(str(path)))) for path in folder.iterdir()
-        ]
-        for first in range(_BUCKETS):
-            bucket = pa.Table.from_batches([run.get_batch(first) for run in runs], _ARRIVED)
-            waiting.append(bucket.sort_by(order))
-            if first == _BUCKETS - 1 or sum(map(len, waiting)) >= _BATCH_ROWS:
-                rows = pa.concat_tables(waiting)
-                waiting.clear()
-                if rows.num_rows:
-                    yield _one_batch(rows)
-
-
-def _one_batch(table: Any) -> Any:
-    """The rows of a table in one piece, which has arrays and not chunks."""
-    columns = [column.combine_chunks() for column in table.columns]
-    return pa.record_batch(columns, schema=table.schema)
-
-
-def _arrived(cases: list[Case], arrival: int, secret: bytes) -> pa.RecordBatch:
-    values = zip(*map(_values, cases), strict=True)
-    columns = [
-        pa.array([_pseudonym(secret, case.patient_id) for case in cases], _PSEUDONYM_FIELD[1]),
-        pa.array([case.tumour_id for case in cases], pa.string()),
-        pa.array(np.arange(arrival, arrival + len(cases))),
-    ]
-    columns += [
-        pa.array(column, type_) for column, (_, type_) in zip(values, _VARIABLE_FIELDS, strict=True)
-    ]
-    return pa.record_batch(columns, schema=_ARRIVED)
-
-
-def _pseudonym(secret: bytes, patient_id: str) -> bytes:
-    keyed = hmac.digest(secret, _PSEUDONYM_TAG + patient_id.encode(), "sha256")
-    return keyed[:_PSEUDONYM_BYTES]
 
 
 # --- the canonical content --------------------------------------------------------------------
@@ -238,15 +161,18 @@ class _Content:
         self.rows = 0
         self.patients = 0
 
-    def add(self, pseudonyms: Any, variables: list[Any]) -> tuple[_Integers, ...]:
+    def add(self, columns: list[Any]) -> tuple[_Integers, ...]:
         """Take the next rows, ``(n,)`` Arrow arrays, n > 0; return their ``(n,)`` numbers.
 
         Raises:
-            DataError: They do not go on with a patient behind the last one.
+            DataError: They do not go on with a patient behind the last one, or a value is one
+                that a study could not be evaluated on: an integer of more than 32 bits, or a
+                code that is not ASCII.
         """
+        pseudonyms = columns[0]
         if not self._last < pseudonyms[0].as_py():
             raise DataError("the snapshot does not keep the tumours of a patient together")
-        for column, values in zip(self._columns, (pseudonyms, *variables), strict=True):
+        for column, values in zip(self._columns, columns, strict=True):
             column.add(values)
         keys = _bytes_of(pseudonyms).view(np.uint64).reshape(-1, _PSEUDONYM_BYTES // 8)
         starts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]).any(axis=1)))
@@ -277,9 +203,14 @@ class _Column:
     def add(self, values: Any) -> None:
         """Take an Arrow array of integers, texts, or pseudonyms."""
         if pa.types.is_integer(values.type):
+            extremes = pc.min_max(values).as_py().values()
+            if any(value is not None and abs(value) > _LARGEST_INTEGER for value in extremes):
+                raise DataError("the snapshot holds a number of more than 32 bits")
             known = pc.fill_null(values, _UNKNOWN_INTEGER)
             self._values.update(known.to_numpy().astype("<i8").tobytes())
         elif pa.types.is_string(values.type):
+            if pc.all(pc.string_is_ascii(values)).as_py() is False:
+                raise DataError("the snapshot holds a code that is not ASCII")
             lengths = pc.fill_null(pc.binary_length(values), -1)
             self._lengths.update(lengths.to_numpy().astype("<i4").tobytes())
             self._values.update(_text_of(pc.fill_null(values, "")))

@@ -72,6 +72,42 @@ class ResultResponse(_message.Message):
     certificate: str
     def __init__(self, descriptor: _Optional[bytes] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., certificate: _Optional[str] = ...) -> None: ...
 
+class CatalogueRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CatalogueResponse(_message.Message):
+    __slots__ = ("entries",)
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[CatalogueEntry]
+    def __init__(self, entries: _Optional[_Iterable[_Union[CatalogueEntry, _Mapping]]] = ...) -> None: ...
+
+class CatalogueEntry(_message.Message):
+    __slots__ = ("registry", "attending", "since", "availability")
+    REGISTRY_FIELD_NUMBER: _ClassVar[int]
+    ATTENDING_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
+    registry: str
+    attending: bool
+    since: float
+    availability: Availability
+    def __init__(self, registry: _Optional[str] = ..., attending: _Optional[bool] = ..., since: _Optional[float] = ..., availability: _Optional[_Union[Availability, _Mapping]] = ...) -> None: ...
+
+class Availability(_message.Message):
+    __slots__ = ("variables", "first_year", "last_year", "population", "note")
+    VARIABLES_FIELD_NUMBER: _ClassVar[int]
+    FIRST_YEAR_FIELD_NUMBER: _ClassVar[int]
+    LAST_YEAR_FIELD_NUMBER: _ClassVar[int]
+    POPULATION_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    variables: _containers.RepeatedScalarFieldContainer[str]
+    first_year: int
+    last_year: int
+    population: str
+    note: str
+    def __init__(self, variables: _Optional[_Iterable[str]] = ..., first_year: _Optional[int] = ..., last_year: _Optional[int] = ..., population: _Optional[str] = ..., note: _Optional[str] = ...) -> None: ...
+
 class Quote(_message.Message):
     __slots__ = ("study_digest", "registry", "verdict", "reason", "snapshot", "computes", "certificate", "epsilon_left", "rho_left")
     class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -153,10 +189,12 @@ class AttendResponse(_message.Message):
     def __init__(self, call: _Optional[int] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., proposal: _Optional[_Union[Proposal, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., releases: _Optional[_Union[Releases, _Mapping]] = ..., recall: _Optional[_Union[Recall, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., fill: _Optional[_Union[FillProposal, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
-    __slots__ = ("version",)
+    __slots__ = ("version", "availability")
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
     version: str
-    def __init__(self, version: _Optional[str] = ...) -> None: ...
+    availability: Availability
+    def __init__(self, version: _Optional[str] = ..., availability: _Optional[_Union[Availability, _Mapping]] = ...) -> None: ...
 
 class Offer(_message.Message):
     __slots__ = ("request", "submitted")

@@ -54,6 +54,11 @@ class ResearchStub:
                 request_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultRequest.SerializeToString,
                 response_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultResponse.FromString,
                 _registered_method=True)
+        self.Catalogue = channel.unary_unary(
+                '/upcare.coordinator.v1.Research/Catalogue',
+                request_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CatalogueRequest.SerializeToString,
+                response_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CatalogueResponse.FromString,
+                _registered_method=True)
 
 
 class ResearchServicer:
@@ -95,6 +100,13 @@ class ResearchServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Catalogue(self, request, context):
+        """Catalogue lists what the registries state about their data. Public: nothing is signed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ResearchServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -117,6 +129,11 @@ def add_ResearchServicer_to_server(servicer, server):
                     servicer.Result,
                     request_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultRequest.FromString,
                     response_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultResponse.SerializeToString,
+            ),
+            'Catalogue': grpc.unary_unary_rpc_method_handler(
+                    servicer.Catalogue,
+                    request_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CatalogueRequest.FromString,
+                    response_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CatalogueResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -237,6 +254,33 @@ class Research:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def Catalogue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/upcare.coordinator.v1.Research/Catalogue',
+            upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CatalogueRequest.SerializeToString,
+            upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CatalogueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class AttendanceStub:
     """Missing associated documentation comment in .proto file."""
@@ -261,7 +305,8 @@ class AttendanceServicer:
         """Attend keeps a registry and the platform in touch. The certificate names the registry; the
         first message is Join. A newer stream of the same registry replaces an older one.
 
-        Errors: UNAUTHENTICATED (the certificate is not a registry's).
+        Errors: UNAUTHENTICATED (the certificate is not a registry's), FAILED_PRECONDITION (another
+        version of the protocol), INVALID_ARGUMENT (its availability is not as stated below).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
