@@ -1,6 +1,7 @@
 """A node among messages: what it answers, and what it survives."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,9 +13,10 @@ from registries import Registries, counts, registries
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc.client.researcher import Researcher, new_researcher
-from upcare_mpc.errors import PrivacyError, RefusedError
+from upcare_mpc.errors import DataError, PrivacyError, RefusedError
 from upcare_mpc.link.availability import read_availability
 from upcare_mpc.link.statements import question_digest
+from upcare_mpc.node import server
 from upcare_mpc.node import session as session_module
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.server import MAX_SESSIONS
@@ -55,6 +57,49 @@ def test_a_node_introduces_itself_with_what_its_operator_states(network: Registr
     assert node._join() == coordinator_pb2.Join(version="1")
     node.party = replace(node.party, catalogue=stated)
     assert read_availability(node._join().availability) == stated
+
+
+def test_another_snapshot_is_answered_from_as_soon_as_it_is_in_force(
+    network: Registries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An approval that was given on the old data does not hold on the new."""
+    node = network["de-a"].node
+    old, new = node.snapshot, replace(node.snapshot, digest=b"n" * 32, origin="as made up")
+    request = network.request(counts())
+    question = question_digest(counts().digest, request.signing_key)
+    node.books.grant(question)
+    assert node.books.standing(question)[0] is Standing.GRANTED
+    monkeypatch.setattr(server, "renewed", lambda *_: new)
+
+    asyncio.run(node.renew_data())
+
+    assert quote(network).snapshot == new.digest != old.digest
+    assert node.books.standing(question)[0] is not Standing.GRANTED
+    assert network["de-a"].log[-1] == "another snapshot is in force: as made up"
+
+
+def test_a_snapshot_that_cannot_be_taken_leaves_the_old_one(
+    network: Registries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = network["de-a"].node
+    old = node.snapshot
+
+    def broken(*_: object) -> None:
+        raise DataError("the snapshot has other rows than its name says")
+
+    async def watch_for_a_while() -> None:
+        monkeypatch.setattr(server, "WATCH_S", 0.01)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(node._watch_data(), 0.2)
+
+    monkeypatch.setattr(server, "renewed", broken)
+    asyncio.run(watch_for_a_while())
+
+    assert node.snapshot is old
+    told = [line for line in network["de-a"].log if "other rows" in line]
+    assert told == [
+        "the snapshot that was read stays in use: the snapshot has other rows than its name says"
+    ]
 
 
 def test_a_stranger_is_refused_and_told_nothing_of_the_registry(

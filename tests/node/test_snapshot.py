@@ -10,7 +10,7 @@ from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.node.freeze import freeze
-from upcare_mpc.node.snapshot import load_snapshot
+from upcare_mpc.node.snapshot import load_snapshot, renewed
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import parse
 
@@ -68,3 +68,41 @@ def test_a_folder_without_a_snapshot_is_one_clear_error(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(DataError, match="no snapshot is in force"):
         load_snapshot(there, tmp_path)
+
+
+def test_a_snapshot_that_is_put_in_force_later_is_taken(tmp_path: Path) -> None:
+    folder, state = tmp_path / "frozen", tmp_path / "state"
+    freeze(FILES, folder)
+    there = Data(source=SnapshotFolder(folder=folder), cases_at_most=1000)
+    first = load_snapshot(there, state)
+    assert renewed(there, state, first) is None
+
+    gone = DELIVERY.read_text("utf-8").splitlines()[1].split(";")[0].strip('"')
+    deletions = tmp_path / "deletions.csv"
+    deletions.write_text(f"patient\n{gone}\n")
+    freeze(replace(FILES, deletions=deletions), folder)
+    second = renewed(there, state, first)
+
+    assert second is not None
+    assert (first.tumours, second.tumours) == (63, 62)
+    assert second.digest != first.digest
+    assert renewed(there, state, second) is None
+
+
+def test_a_later_snapshot_beyond_the_declared_size_is_not_taken(tmp_path: Path) -> None:
+    folder, file = tmp_path / "frozen", tmp_path / "fewer.csv"
+    file.write_bytes(b"".join(DELIVERY.read_bytes().splitlines(keepends=True)[:11]))
+    freeze(DataFiles(files=(file,)), folder)
+    there = Data(source=SnapshotFolder(folder=folder), cases_at_most=20)
+    first = load_snapshot(there, tmp_path / "state")
+    freeze(FILES, folder)
+
+    with pytest.raises(ConfigError, match="cases_at_most"):
+        renewed(there, tmp_path / "state", first)
+
+
+def test_files_are_not_looked_at_again(tmp_path: Path) -> None:
+    first = load_snapshot(DATA, tmp_path)
+    changed = replace(DATA, source=DataFiles(files=()))
+
+    assert renewed(changed, tmp_path, first) is None

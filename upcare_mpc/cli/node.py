@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import shutil
 from pathlib import Path
 
 import click
@@ -56,6 +57,7 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
         )
     agreement = load_agreement(party.identity_folder)
     ctx.with_resource(hold(party.state_folder, "node"))
+    shutil.rmtree(party.state_folder / "spill", ignore_errors=True)  # what a crash has left
     snapshot = load_snapshot(party.data, party.state_folder)
     log_line(party.name, snapshot.origin)
 

@@ -36,6 +36,10 @@ class Books:
         self._policy = policy
         self._snapshot = snapshot
 
+    def renew(self, snapshot: bytes) -> None:
+        """Another snapshot is in force from now on; approvals on the old one do not hold for it."""
+        self._snapshot = snapshot
+
     def ledger(self) -> Ledger:
         """The ledger as the journal has it now."""
         return Ledger.replay(self._policy.caps, self._journal.entries())

@@ -9,7 +9,7 @@ ends a session, never the node.
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -29,7 +29,7 @@ from upcare_mpc.node.fill import Filler
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.node.question import charge, check_policy, read_question
 from upcare_mpc.node.session import NodeSession, no_output
-from upcare_mpc.node.snapshot import Snapshot
+from upcare_mpc.node.snapshot import Snapshot, renewed
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
 
@@ -45,6 +45,7 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.ssl_target_name_override", host_of("platform", "platform")),
 ]
+WATCH_S: Final = 10.0  # between two looks for another snapshot
 _REFUSALS = {
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.FAILED_PRECONDITION,
@@ -104,6 +105,7 @@ class Node:
             if self.books.erase(study, session):
                 self._say_failure(session, "the node was restarted during the session", word=True)
         told = ""
+        watching = asyncio.ensure_future(self._watch_data())
         try:
             while True:
                 try:
@@ -116,6 +118,7 @@ class Node:
                 self.attending = False
                 await asyncio.sleep(1.0)
         finally:
+            watching.cancel()
             for running in self._sessions.values():
                 await running.worker.end()
             await self._filler.abort()
@@ -127,6 +130,32 @@ class Node:
         """The operator has said yes or no to a waiting question: let the platform ask again."""
         study = Study.from_canonical(self.waiting.pop(question).study)
         self._say(decision=coordinator_pb2.Decision(study_digest=study.digest))
+
+    async def renew_data(self) -> None:
+        """Take the snapshot that is in force now; sessions that run keep the one they began with.
+
+        Raises:
+            DataError, ConfigError: It cannot be taken; the old one stays.
+        """
+        found = await asyncio.to_thread(
+            renewed, self.party.data, self.party.state_folder, self.snapshot
+        )
+        if found is not None:
+            self.snapshot = found
+            self.books.renew(found.digest)
+            self._log(f"another snapshot is in force: {found.origin}")
+
+    async def _watch_data(self) -> None:
+        told = ""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                await self.renew_data()
+                told = ""
+            except UpcareError as error:
+                if str(error) != told:
+                    self._log(f"the snapshot that was read stays in use: {error}")
+                told = str(error)
 
     # -- the stream -----------------------------------------------------------------------------
 

@@ -19,10 +19,10 @@ from upcare_mpc.config import Data, DataFiles, SnapshotFolder, WarehouseTable
 from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.kinds import Kind
 from upcare_mpc.node.freeze import freeze
-from upcare_mpc.storage.snapshot import Snapshots
+from upcare_mpc.storage.snapshot import Manifest, Snapshots
 from upcare_mpc.study.layout import Layout, Measures
 
-__all__ = ["Engine", "Snapshot", "load_snapshot"]
+__all__ = ["Engine", "Snapshot", "load_snapshot", "renewed"]
 
 
 class Engine(Protocol):
@@ -88,6 +88,23 @@ def load_snapshot(data: Data, state: Path) -> Snapshot:
     return snapshot
 
 
+def renewed(data: Data, state: Path, old: Snapshot) -> Snapshot | None:
+    """Open the snapshot that ``upcare ingest`` has put in force since, if it has.
+
+    Files and tables are not looked at again before the next start.
+
+    Raises:
+        DataError, ConfigError: As `load_snapshot`; the old one stays.
+    """
+    if not isinstance(data.source, SnapshotFolder):
+        return None
+    snapshots = Snapshots(data.source.folder)
+    manifest = snapshots.current()
+    if manifest is None or _digest(snapshots, manifest) == old.digest:
+        return None
+    return load_snapshot(data, state)
+
+
 def _frozen(snapshots: Snapshots, state: Path) -> Snapshot:
     manifest = snapshots.current()
     if manifest is None:
@@ -99,9 +116,13 @@ def _frozen(snapshots: Snapshots, state: Path) -> Snapshot:
             f"{manifest.tumours} tumours of {manifest.patients} patients, "
             f"{_sum(account.rejected)} messages rejected, from {', '.join(sorted(account.formats))}"
         ),
-        digest=_named(snapshots.secret(), b"snapshot", manifest.digest),
-        engine=snapshots.open(manifest, state / "spill"),
+        digest=_digest(snapshots, manifest),
+        engine=snapshots.open(manifest, state / "spill" / manifest.digest.hex()),
     )
+
+
+def _digest(snapshots: Snapshots, manifest: Manifest) -> bytes:
+    return _named(snapshots.secret(), b"snapshot", manifest.digest)
 
 
 def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:
