@@ -224,6 +224,25 @@ def test_a_patient_with_too_many_nodes_is_counted_and_not_validated(check, monke
     assert (found.valid_files, found.findings) == (0, {})
 
 
+def test_a_first_patient_with_too_many_nodes_is_validated_nowhere(check, monkeypatch):
+    monkeypatch.setattr(validation, "MAX_NODES", 20)
+    large = GOOD.format(1).replace("</Patient>", "<Smith/>" * 30 + "</Patient>")
+
+    for patients in ([large], [large, GOOD.format(0)]):
+        found = check(delivery(*patients))
+
+        assert (found.too_large, found.valid_patients) == (1, len(patients) - 1)
+        assert found.findings == {}
+
+
+@pytest.mark.parametrize("where", ["sender", "tail"])
+def test_too_much_around_the_patients_is_refused(check, monkeypatch, where):
+    monkeypatch.setattr(validation, "MAX_NODES", 20)
+
+    with pytest.raises(DataError, match=r"^file: wanted at most 20 elements and .* around"):
+        check(delivery(GOOD.format(1), **{where: "<Sender/>" * 30}))
+
+
 class Measured(io.BytesIO):
     """A stream that notes how much memory the process has, whenever it is read."""
 

@@ -15,10 +15,14 @@ from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import DataError
 from upcare_mpc.ingest.delivery import TREATMENT_KINDS
 from upcare_mpc.node import freeze as freezing
-from upcare_mpc.storage.snapshot import Manifest
+from upcare_mpc.node.quality import REPORTS, quality_report, validate, write_report
+from upcare_mpc.quality import text
+from upcare_mpc.records.availability import proposal
+from upcare_mpc.storage.snapshot import Manifest, Snapshots
 
 __all__ = ["ingest"]
 
+_PROPOSAL = "catalogue.proposal.toml"
 _WORDS = {"checking": "hashing files", "reading": "reading", "freezing": "freezing"}
 
 
@@ -48,12 +52,20 @@ _WORDS = {"checking": "hashing files", "reading": "reading", "freezing": "freezi
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="CSV list of patients, tumours or messages to leave out.",
 )
+@click.option(
+    "--schema",
+    "schemas",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="XSD that XML files are to be held against, for the report alone. May be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def ingest(
     paths: tuple[Path, ...],
     folder: Path,
     complete: tuple[str, ...],
     deletions: Path | None,
+    schemas: tuple[Path, ...],
     *,
     as_json: bool,
 ) -> None:
@@ -63,17 +75,25 @@ def ingest(
     contradict each other, the later one counts. After an interruption, say the same again: reading
     goes on where it was. Until the new snapshot is whole, the old one stays in force.
 
+    A report on the quality of the data is shown, and written beside the snapshot. Its figures are
+    exact: they are for the registry alone.
+
     Example: upcare ingest parties/de-a/data --complete systemic --out frozen
     """
     data = DataFiles(files=_files(paths), complete=frozenset(complete), deletions=deletions)
     folder.mkdir(parents=True, exist_ok=True)
     with _progress() as progress:
         manifest = freezing.freeze(data, folder, progress=progress)
-    report = _report(manifest)
+    validation = validate(data.files, schemas) if schemas else None
+    report = quality_report(Snapshots(folder), manifest, validation)
+    write_report(report, folder)
+    (folder / _PROPOSAL).write_text(proposal(list(manifest.account.formats)), "utf-8")
     if as_json:
-        click.echo(json.dumps(report))
+        click.echo(json.dumps(_summary(manifest)))
         return
-    _print(manifest)
+    click.echo(text.render(report), nl=False)
+    show.talk.print(f"The report is in {', '.join(REPORTS)} beside the snapshot, in {folder.name}.")
+    show.talk.print(f"A proposal for what you may state about your data is in {_PROPOSAL}.")
 
 
 def _files(paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -115,7 +135,7 @@ def _progress() -> Iterator[Callable[[freezing.Progress], None]]:
         yield move
 
 
-def _report(manifest: Manifest) -> dict[str, Any]:
+def _summary(manifest: Manifest) -> dict[str, Any]:
     account = manifest.account
     return {
         "snapshot": manifest.digest.hex(),
@@ -127,17 +147,3 @@ def _report(manifest: Manifest) -> dict[str, Any]:
         "remarks": dict(account.remarks),
         "formats": dict(account.formats),
     }
-
-
-def _print(manifest: Manifest) -> None:
-    account = manifest.account
-    files = ", ".join(f"{count} {name}" for name, count in sorted(account.formats.items()))
-    lines = [
-        f"snapshot {manifest.digest.hex()[:12]} is in force",
-        f"{manifest.tumours} tumours of {manifest.patients} patients",
-        f"from {account.messages} messages ({files}); {account.replaced} replaced by corrections",
-    ]
-    lines += [f"left out: {count}, {reason}" for reason, count in sorted(account.rejected.items())]
-    lines += [f"noticed: {count}, {kind}" for kind, count in sorted(account.remarks.items())]
-    for line in lines:
-        show.out.print(line)

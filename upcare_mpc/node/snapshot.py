@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.kinds import Kind
 from upcare_mpc.node.freeze import freeze
 from upcare_mpc.storage.snapshot import Manifest, Snapshots
+from upcare_mpc.storage.warehouse import Warehouse
 from upcare_mpc.study.layout import Layout, Measures
 
 __all__ = ["Engine", "Snapshot", "load_snapshot", "renewed"]
@@ -126,10 +128,8 @@ def _digest(snapshots: Snapshots, manifest: Manifest) -> bytes:
 
 
 def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:
-    from upcare_mpc.storage.warehouse import Warehouse, without_login  # noqa: PLC0415  an extra
-
     engine = Warehouse(table.url, table.table)
-    place = json.dumps([without_login(table.url), table.table])
+    place = json.dumps([_without_login(table.url), table.table])
     tumours = engine.tumours()
     return Snapshot(
         tumours=tumours,
@@ -137,6 +137,12 @@ def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:
         digest=_named(secret, b"warehouse", hashlib.sha256(place.encode()).digest()),
         engine=engine,
     )
+
+
+def _without_login(url: str) -> str:
+    """The scheme, host, port and path of a URL: who reads there does not name the data."""
+    scheme, server, path, _, _ = urlsplit(url)
+    return f"{scheme}://{server.rpartition('@')[2]}{path}"
 
 
 def _named(secret: bytes, what: bytes, content: bytes) -> bytes:

@@ -37,6 +37,7 @@ __all__ = ["Account", "Manifest", "Snapshots", "SourceFile", "Sources"]
 
 _VERSION: Final = 1
 _SECRET_BYTES: Final = 32
+_MANIFESTS: Final = "[0-9a-f]" * 64 + ".json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +178,7 @@ class Snapshots:
         """
         return [
             bytes.fromhex(path.stem)
-            for path in sorted(self.folder.glob("*.json"))
+            for path in sorted(self.folder.glob(_MANIFESTS))
             if path.stem != self._in_force() and self._deletions(path) != deletions
         ]
 

@@ -76,6 +76,7 @@ def open_duck(rows: Path, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield duck
     finally:
         duck.close()
+        shutil.rmtree(spill, ignore_errors=True)
 
 
 def _closed_in(rows: Path, spill: Path) -> duckdb.DuckDBPyConnection:
