@@ -162,6 +162,34 @@ def test_a_full_disk_leaves_the_old_snapshot_and_frees_the_disk(
     assert left(tmp_path) == before
 
 
+@pytest.mark.parametrize("limit", [3_000, 10_000, 16_000])
+def test_a_file_system_that_takes_no_more_is_one_line(tmp_path: Path, limit: int) -> None:
+    """A real refusal by the kernel, at several places on the way."""
+    first = freeze(DataFiles(files=(FRENCH,)), tmp_path)
+    before = left(tmp_path)
+    program = (
+        "import resource, signal, sys; from pathlib import Path;"
+        "from upcare_mpc.config import DataFiles; from upcare_mpc.node.freeze import freeze;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2);"
+        "freeze(DataFiles(files=tuple(map(Path, sys.argv[3:]))), Path(sys.argv[2]))"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(limit), str(tmp_path), str(FRENCH), str(GERMAN)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1].endswith("the old snapshot stays in force") or (
+        ran.stderr.splitlines()[-1].endswith("the old one stays in force")
+    )
+    assert Snapshots(tmp_path).current() == first
+    assert left(tmp_path) == before
+
+
 # --- an interruption --------------------------------------------------------------------------
 
 

@@ -22,20 +22,19 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from itertools import groupby, islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from upcare_mpc.ingest.deletions import NOTHING, Deletions
 from upcare_mpc.ingest.delivery import DELETED, NO_PATIENT, Tally
 from upcare_mpc.ingest.encr import Batch, onset
-from upcare_mpc.ingest.message import Message, Rejected, Tumour
+from upcare_mpc.ingest.message import Message, Rejected
 from upcare_mpc.ingest.reduce import reduce_patient
 from upcare_mpc.records.derived import DERIVED, derive
 from upcare_mpc.records.variables import VARIABLES
@@ -78,8 +77,11 @@ _ROWS: Final = pa.schema(
         *VARIABLE_FIELDS,
     ]
 )
-_STATED: Final = tuple(name for name in VARIABLES if name not in {*DERIVED, "sequence"})
-_stated = attrgetter(*_STATED)
+_TUMOUR: Final = (
+    "tumour_id",
+    *(name for name in VARIABLES if name not in {*DERIVED, "sequence"}),
+)
+_tumour = attrgetter(*_TUMOUR)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Message])
 
@@ -159,7 +161,7 @@ class Arrivals:
             progress: Called with the number of buckets done, and of all.
         """
         corrected = self._corrected()
-        self.tally.replaced += int(corrected.sum())
+        self.tally.replaced += corrected.count(1)
         unwanted = _Unwanted(deletions, self._secret)
         waiting: list[Any] = []
         both = zip(self._frames.buckets(), self._rows.buckets(), strict=True)
@@ -246,8 +248,8 @@ class Arrivals:
 
     # --- the second pass ----------------------------------------------------------------------
 
-    def _corrected(self) -> npt.NDArray[np.bool_]:
-        """Which messages a later one with the same key replaces; ``(messages,)``."""
+    def _corrected(self) -> bytes:
+        """A byte for each message, 1 if a later one with the same key replaces it."""
         corrected = np.zeros(self.tally.messages, bool)
         for bucket in self._keys.buckets():
             if bucket.num_rows > 1:
@@ -255,52 +257,61 @@ class Arrivals:
                 keys, arrivals = (column.combine_chunks() for column in ordered.columns)
                 same = pc.equal(keys[:-1], keys[1:]).to_numpy(zero_copy_only=False)
                 corrected[arrivals.to_numpy()[:-1][same]] = True
-        return corrected
+        return corrected.tobytes()
 
     def _reduced(
-        self,
-        frames: Any,
-        corrected: npt.NDArray[np.bool_],
-        complete: frozenset[str],
-        deletions: Deletions,
+        self, frames: Any, corrected: bytes, complete: frozenset[str], deletions: Deletions
     ) -> Iterator[Any]:
         """The tumours of a bucket's messages, as a table of rows."""
-        by_patient: dict[bytes, list[Message]] = defaultdict(list)
-        formats: dict[bytes, str] = {}
-        for name, first, source_format, encoded in zip(
-            *(column.to_pylist() for column in frames.columns), strict=True
-        ):
-            if formats.setdefault(name, source_format) != source_format:
-                formats[name] = _SEVERAL
-            for arrival, message in enumerate(_decoder.decode(encoded), first):
-                if corrected[arrival]:
-                    continue
-                if deletions and deletions.name(message):
-                    self.tally.rejected[DELETED] += 1
-                    continue
-                by_patient[name].append(message)
         names: list[bytes] = []
-        tumours: list[Tumour] = []
-        for name, messages in by_patient.items():
+        formats: list[str] = []
+        onsets: list[int] = []
+        tumours: list[tuple[Any, ...]] = []
+        ordered = frames.sort_by([("pseudonym", "ascending"), ("arrival", "ascending")])
+        columns = (column.to_pylist() for column in ordered.columns)
+        for name, own in groupby(zip(*columns, strict=True), itemgetter(0)):
+            messages: list[Message] = []
+            reported: set[str] = set()
+            for _, arrival, source_format, encoded in own:
+                reported.add(source_format)
+                messages += self._standing(encoded, arrival, corrected, deletions)
+            if not messages:
+                continue
+            source_format = reported.pop() if len(reported) == 1 else _SEVERAL
             for outcome in reduce_patient(messages, complete=complete):
                 if isinstance(outcome, Rejected):
                     self.tally.rejected[outcome.reason] += outcome.messages
-                else:
-                    if outcome.remarks:
-                        self.tally.remarks.update(outcome.remarks)
-                    names.append(name)
-                    tumours.append(outcome)
+                    continue
+                if outcome.remarks:
+                    self.tally.remarks.update(outcome.remarks)
+                names.append(name)
+                formats.append(source_format)
+                onsets.append(outcome.onset.toordinal())
+                tumours.append(_tumour(outcome.case))
         if tumours:
-            values = zip(*(_stated(tumour.case) for tumour in tumours), strict=True)
+            values = dict(zip(_TUMOUR, zip(*tumours, strict=True), strict=True))
             rows = _rows(
                 names=names,
-                tumour_ids=[tumour.case.tumour_id for tumour in tumours],
-                onsets=[tumour.onset.toordinal() for tumour in tumours],
+                tumour_ids=values.pop("tumour_id"),
+                onsets=onsets,
                 arrival=0,
-                formats=[formats[name] for name in names],
-                columns=dict(zip(_STATED, values, strict=True)),
+                formats=formats,
+                columns=values,
             )
             yield pa.Table.from_batches([rows])
+
+    def _standing(
+        self, encoded: bytes, first: int, corrected: bytes, deletions: Deletions
+    ) -> list[Message]:
+        """The messages of a frame that are neither corrected later nor on the deletion list."""
+        messages: list[Message] = _decoder.decode(encoded)
+        if any(corrected[first : first + len(messages)]):
+            messages = [m for arrival, m in enumerate(messages, first) if not corrected[arrival]]
+        if deletions:
+            kept = [message for message in messages if not deletions.name(message)]
+            self.tally.rejected[DELETED] += len(messages) - len(kept)
+            return kept
+        return messages
 
     def _last_of_each(self, rows: Any, unwanted: "_Unwanted") -> Any:
         """Of several rows on one tumour the last one, but for those on the deletion list."""
