@@ -14,7 +14,9 @@ from upcare_mpc.ingest.delivery import Delivery, Source, arrivals, groups, read
 from upcare_mpc.ingest.message import Message
 from upcare_mpc.records.variables import VARIABLES
 from upcare_mpc.storage import arrivals as module
+from upcare_mpc.storage import reduction
 from upcare_mpc.storage.arrivals import Arrivals
+from upcare_mpc.storage.reduction import reduced_rows
 from upcare_mpc.storage.snapshot_rows import pseudonym
 
 SECRET = b"s" * 32
@@ -47,7 +49,7 @@ def on_disk(
 
 
 def rows_of(waiting: Arrivals, deletions: Deletions = NOTHING) -> list[dict[str, Any]]:
-    batches = waiting.rows(complete=COMPLETE, deletions=deletions)
+    batches = reduced_rows(waiting, complete=COMPLETE, deletions=deletions)
     return [row for batch in batches for row in batch.to_pylist()]
 
 
@@ -116,7 +118,7 @@ def test_scattered_and_corrected_messages_are_as_in_memory(
 ) -> None:
     monkeypatch.setattr(module, "_FRAME_MESSAGES", 2)
     monkeypatch.setattr(module, "_BATCH_FRAMES", 3)
-    monkeypatch.setattr(module, "_GROUP_ROWS", 2)
+    monkeypatch.setattr(reduction, "_GROUP_ROWS", 2)
     sources = scattered(seed)
     delivery = read(sources, complete=COMPLETE)
 
@@ -223,7 +225,7 @@ def test_reading_goes_on_behind_the_last_checkpoint(tmp_path: Path, seed: int) -
     take(crashed, sources[:3], 0)
     after_the_checkpoint = arrivals(groups(sources)[3], complete=COMPLETE)
     crashed.take(itertools.islice(after_the_checkpoint, 5), "oBDS 3")
-    crashed._frames.flush()  # written, but not known to be whole
+    crashed.frames.flush()  # written, but not known to be whole
 
     again = opened(tmp_path)
     assert again.groups == 3

@@ -1,7 +1,7 @@
 """From a registry's files to the snapshot in force: what `upcare ingest` does, and a node's start.
 
-    hash the files -> read them (`ingest`) -> wait on disk (`storage.arrivals`) -> freeze
-    (`storage.snapshot`)
+    hash the files -> read them (`ingest`) -> wait on disk (`storage.arrivals`)
+    -> reduce (`storage.reduction`) -> freeze (`storage.snapshot`)
 
 The same files under the same rules are not read again. A delivery that cannot be read, a full
 disk, an interruption: the old snapshot stays in force. After an interruption reading goes on behind
@@ -30,6 +30,7 @@ from upcare_mpc.ingest.encr import Batch
 from upcare_mpc.ingest.message import Message
 from upcare_mpc.ingest.reduce import RULES_VERSION
 from upcare_mpc.storage.arrivals import Arrivals
+from upcare_mpc.storage.reduction import reduced_rows
 from upcare_mpc.storage.snapshot import Account, Manifest, Snapshots, SourceFile, Sources
 
 __all__ = ["CHECKPOINT_BYTES", "Progress", "freeze"]
@@ -154,7 +155,8 @@ def _write(
             formats=dict(waiting.tally.formats),
         )
 
-    rows = waiting.rows(
+    rows = reduced_rows(
+        waiting,
         complete=data.complete,
         deletions=deletions,
         progress=lambda done, whole: progress(Progress("freezing", done, whole)),
