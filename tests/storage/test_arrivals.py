@@ -15,7 +15,7 @@ from upcare_mpc.ingest.message import Message
 from upcare_mpc.records.variables import VARIABLES
 from upcare_mpc.storage import arrivals as module
 from upcare_mpc.storage import reduction
-from upcare_mpc.storage.arrivals import Arrivals
+from upcare_mpc.storage.arrivals import Arrivals, forget_arrivals
 from upcare_mpc.storage.reduction import reduced_rows
 from upcare_mpc.storage.snapshot_rows import pseudonym
 
@@ -35,7 +35,7 @@ def from_bytes(content: bytes, name: str = "file") -> Source:
 
 
 def opened(folder: Path, plan: str = "plan", secret: bytes = SECRET, size: int = 0) -> Arrivals:
-    return Arrivals(folder / "arrivals", plan, secret=secret, size=size)
+    return Arrivals(folder, plan, secret=secret, size=size)
 
 
 def on_disk(
@@ -254,9 +254,9 @@ def test_what_another_delivery_left_is_deleted(tmp_path: Path, change: str) -> N
 
 
 def test_nothing_is_left_at_the_end(tmp_path: Path) -> None:
-    _, waiting = on_disk(scattered(2), tmp_path)
+    on_disk(scattered(2), tmp_path)
 
-    waiting.remove()
+    forget_arrivals(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
 

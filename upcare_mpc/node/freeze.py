@@ -5,7 +5,7 @@
 
 The same files under the same rules are not read again. A delivery that cannot be read, a full
 disk, an interruption: the old snapshot stays in force. After an interruption reading goes on behind
-the last checkpoint; after a full disk what was read so far is deleted, for the disk's sake.
+the last checkpoint; after a failure what was read so far is deleted.
 
 When the deletion list has changed, all snapshots that were frozen under another list are destroyed
 as soon as the new one is in force; their receipts stay.
@@ -23,13 +23,13 @@ from typing import BinaryIO, Final
 
 from upcare_mpc import __version__
 from upcare_mpc.config import DataFiles
-from upcare_mpc.errors import DataError
+from upcare_mpc.errors import DataError, UpcareError
 from upcare_mpc.ingest.deletions import NOTHING, Deletions, read_deletions
 from upcare_mpc.ingest.delivery import Group, Source, arrivals, check_complete, groups
 from upcare_mpc.ingest.encr import Batch
 from upcare_mpc.ingest.message import Message
 from upcare_mpc.ingest.reduce import RULES_VERSION
-from upcare_mpc.storage.arrivals import Arrivals
+from upcare_mpc.storage.arrivals import Arrivals, forget_arrivals
 from upcare_mpc.storage.reduction import reduced_rows
 from upcare_mpc.storage.snapshot import Account, Manifest, Snapshots, SourceFile, Sources
 
@@ -74,27 +74,40 @@ def freeze(
         sources = _sources(data, progress)
         deletions = _deletions(data)
         manifest = snapshots.current()
-        if manifest is None or manifest.sources != sources:
-            waiting = Arrivals(
-                folder / "arrivals",
-                _plan(sources),
-                secret=snapshots.secret(),
-                size=sum(file.size for file in sources.files),
-            )
-            try:
-                with _no_cycle_search():
-                    _read(data, waiting, progress)
-                    _check_unchanged(data, sources)
-                    manifest = _write(data, snapshots, waiting, sources, deletions, progress)
-            except OSError:  # its text holds a path
-                waiting.remove()
-                raise DataError(
-                    "the disk is full or cannot be written; the old snapshot stays in force"
-                ) from None
-            waiting.remove()
+        try:
+            if manifest is None or manifest.sources != sources:
+                manifest = _freeze(data, snapshots, sources, deletions, progress)
+        except OSError:  # its text holds a path
+            forget_arrivals(folder)
+            raise DataError(
+                "the disk is full or cannot be written; the old snapshot stays in force"
+            ) from None
+        except UpcareError:
+            forget_arrivals(folder)
+            raise
+        forget_arrivals(folder)  # also those of a process that was killed at the very end
         for digest in snapshots.outdated(sources.deletions):
             snapshots.destroy(digest, reason=_OBJECTION, now=datetime.now(UTC))
         return manifest
+
+
+def _freeze(
+    data: DataFiles,
+    snapshots: Snapshots,
+    sources: Sources,
+    deletions: Deletions,
+    progress: Callable[[Progress], None],
+) -> Manifest:
+    waiting = Arrivals(
+        snapshots.folder,
+        _plan(sources),
+        secret=snapshots.secret(),
+        size=sum(file.size for file in sources.files),
+    )
+    with _no_cycle_search():
+        _read(data, waiting, progress)
+        _check_unchanged(data, sources)
+        return _write(data, snapshots, waiting, sources, deletions, progress)
 
 
 @contextmanager

@@ -14,7 +14,6 @@ Cost: memory of one run of each kind (`storage.partition`).
 
 import hashlib
 import json
-import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -30,13 +29,15 @@ import pyarrow as pa
 from upcare_mpc.ingest.delivery import NO_PATIENT, Tally
 from upcare_mpc.ingest.encr import Batch, onset
 from upcare_mpc.ingest.message import Message
+from upcare_mpc.storage.durable import replace_text
 from upcare_mpc.storage.partition import MAX_BUCKETS, Partition
 from upcare_mpc.storage.snapshot_rows import PSEUDONYM, pseudonym, pseudonyms
 from upcare_mpc.storage.tumour_rows import TUMOUR_ROWS, tumour_rows
 
-__all__ = ["Arrivals", "decoded"]
+__all__ = ["Arrivals", "decoded", "forget_arrivals"]
 
 _VERSION: Final = 1
+_NAME: Final = "arrivals"
 _KEY_BYTES: Final = 16
 _BUCKET_BYTES: Final = 2**22
 _FRAME_MESSAGES: Final = 1_000
@@ -60,7 +61,8 @@ class Arrivals:
     """The arrivals of one delivery.
 
     Args:
-        folder: For this alone; made if it is missing. What another delivery left is deleted.
+        folder: Of the snapshots; a folder ``arrivals`` in it is made if it is missing. What another
+            delivery left there is deleted.
         plan: Says which delivery this is and how it is read; another text is another delivery.
         secret: Of the registry, for pseudonyms.
         size: Bytes of the delivery; tells into how many parts it is cut.
@@ -76,20 +78,20 @@ class Arrivals:
     """
 
     def __init__(self, folder: Path, plan: str, *, secret: bytes, size: int) -> None:
-        self._folder = folder
+        self._folder = folder / _NAME
         self.secret = secret
         plan = json.dumps([plan, size])
         self._plan = hashlib.sha256(plan.encode() + b"|" + pseudonym(secret, plan)).hexdigest()
         self.buckets = min(MAX_BUCKETS, 1 << (size // _BUCKET_BYTES).bit_length())
         state = self._state()
         if state is None:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(mode=0o700)
+            forget_arrivals(folder)
+            self._folder.mkdir(mode=0o700)
             state = {"groups": 0, "runs": [0, 0, 0], "tally": _stored(Tally())}
         self.groups: int = state["groups"]
         self.tally = _tally(state["tally"])
         frames, keys, rows = state["runs"]
-        partition = partial(Partition, folder, buckets=self.buckets)
+        partition = partial(Partition, self._folder, buckets=self.buckets)
         self.frames: Partition = partition("frames", _FRAMES, runs=frames)
         self.keys: Partition = partition("keys", _KEYS, runs=keys)
         self.rows: Partition = partition("rows", TUMOUR_ROWS, runs=rows)
@@ -114,16 +116,7 @@ class Arrivals:
             "runs": [self.frames.runs, self.keys.runs, self.rows.runs],
             "tally": _stored(self.tally),
         }
-        fresh = self._folder / "state.new"
-        with fresh.open("w", encoding="ascii") as file:
-            json.dump(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._folder / "state.json")
-
-    def remove(self) -> None:
-        """Delete everything."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        replace_text(self._folder / "state.json", json.dumps(state))
 
     def _take_messages(self, messages: Iterator[Message], source_format: str) -> None:
         frames: list[tuple[bytes, int, str, bytes]] = []
@@ -196,6 +189,11 @@ class Arrivals:
             return None
         same = (state.get("version"), state.get("plan")) == (_VERSION, self._plan)
         return state if same else None
+
+
+def forget_arrivals(folder: Path) -> None:
+    """Delete whatever has arrived in a folder."""
+    shutil.rmtree(folder / _NAME, ignore_errors=True)
 
 
 def decoded(frame: bytes) -> list[Message]:

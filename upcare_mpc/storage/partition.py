@@ -16,6 +16,8 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from upcare_mpc.storage.durable import flush
+
 __all__ = ["MAX_BUCKETS", "Partition", "one_batch"]
 
 MAX_BUCKETS: Final = 256
@@ -80,11 +82,22 @@ class Partition:
         ):
             for low, high in pairwise(edges):
                 run.write_batch(whole.slice(low, high - low))
+        flush(self._path(self.runs))
         self.runs += 1
 
     def buckets(self) -> Iterator[Any]:
-        """All buckets in the order of the first byte, each a table; some may be empty."""
+        """All buckets in the order of the first byte, each a table; some may be empty.
+
+        Raises:
+            OSError: A run cannot be read, or is not as it was written.
+        """
         self.flush()
+        try:
+            yield from self._buckets_of_runs()
+        except pa.ArrowException:
+            raise OSError("a run is not as it was written") from None
+
+    def _buckets_of_runs(self) -> Iterator[Any]:
         with ExitStack() as files:
             runs = [
                 pa.ipc.open_file(files.enter_context(pa.OSFile(str(self._path(number)))))

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from upcare_mpc.errors import ConfigError, DataError, RefusedError
+from upcare_mpc.storage.durable import flush, replace_text
 from upcare_mpc.storage.snapshot_engine import Engine
 from upcare_mpc.storage.snapshot_rows import COLUMNS, read_digest, write_rows
 
@@ -150,9 +151,9 @@ class Snapshots:
             fresh = path.with_suffix(f".{os.getpid()}.new")  # renamed when whole
             fresh.touch(mode=0o600)
             fresh.write_bytes(os.urandom(_SECRET_BYTES))
-            _flush(fresh)
+            flush(fresh)
             fresh.replace(path)
-            _flush(self.folder)
+            flush(self.folder)
         secret = path.read_bytes()
         if len(secret) != _SECRET_BYTES:
             raise ConfigError(
@@ -199,7 +200,7 @@ class Snapshots:
 
         Raises:
             RefusedError: A snapshot with this content was destroyed.
-            DataError: The disk cannot hold it; the old one stays in force.
+            OSError: The disk cannot hold it; the old one stays in force.
         """
         fresh = self.folder / "rows.new"
         try:
@@ -216,12 +217,10 @@ class Snapshots:
                 account=account(),
             )
             fresh.chmod(0o400)
-            _flush(fresh)
+            flush(fresh)
             fresh.replace(self.folder / f"{name}.parquet")
-            self._replace(f"{name}.json", _encoded(manifest))
-            self._replace("current", f"{name}\n")
-        except OSError:  # its text holds a path
-            raise DataError("the snapshot cannot be written; the old one stays in force") from None
+            replace_text(self.folder / f"{name}.json", _encoded(manifest))
+            replace_text(self.folder / "current", f"{name}\n")
         finally:
             fresh.unlink(missing_ok=True)
         return manifest
@@ -270,7 +269,7 @@ class Snapshots:
             "destroyed": now.isoformat(),
             "reason": reason,
         }
-        self._replace(f"{name}.destroyed", json.dumps(receipt, indent=2) + "\n")
+        replace_text(self.folder / f"{name}.destroyed", json.dumps(receipt, indent=2) + "\n")
         self._remove(name)
 
     def _in_force(self) -> str | None:
@@ -296,27 +295,10 @@ class Snapshots:
             return None
         return found
 
-    def _replace(self, name: str, text: str) -> None:
-        """Write a small file so that a crash leaves the old one or the new one, whole."""
-        fresh = self.folder / f"{name}.new"
-        fresh.touch(mode=0o600)
-        fresh.write_text(text, "ascii")
-        _flush(fresh)
-        fresh.replace(self.folder / name)
-        _flush(self.folder)
-
     def _remove(self, name: str) -> None:
         for suffix in ("parquet", "json"):
             (self.folder / f"{name}.{suffix}").unlink(missing_ok=True)
-        _flush(self.folder)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(self.folder)
 
 
 def _encoded(manifest: Manifest) -> str:
