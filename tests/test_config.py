@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from upcare_mpc import config
 from upcare_mpc.config import (
     DataFiles,
     SnapshotFolder,
@@ -15,6 +14,7 @@ from upcare_mpc.config import (
     load_agreement,
     load_party,
     load_platform,
+    toml_table,
 )
 from upcare_mpc.errors import ConfigError
 from upcare_mpc.privacy.accountant import Cap
@@ -96,9 +96,9 @@ def test_every_key_that_is_known_is_in_the_full_party_file(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing: list[str] = []
-    only = config._Table.only
+    only = toml_table.Table.only
 
-    def note(table: config._Table, *known: str) -> None:
+    def note(table: toml_table.Table, *known: str) -> None:
         alternative = re.compile(r"^# (\w+) = ", re.MULTILINE).findall(FULL)
         there = {*table.content, *alternative}
         if (
@@ -107,7 +107,7 @@ def test_every_key_that_is_known_is_in_the_full_party_file(
             missing.extend(table.place(key) for key in known if key not in there)
         only(table, *known)
 
-    monkeypatch.setattr(config._Table, "only", note)
+    monkeypatch.setattr(toml_table.Table, "only", note)
     load_party(write(FULL))
 
     assert missing == []

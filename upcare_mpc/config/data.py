@@ -1,0 +1,108 @@
+"""`[data]` of a party file: what a registry answers from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from upcare_mpc.config.toml_table import Table
+from upcare_mpc.errors import ConfigError
+from upcare_mpc.ingest import encr
+from upcare_mpc.ingest.delivery import TREATMENT_KINDS
+
+__all__ = ["Data", "DataFiles", "SnapshotFolder", "WarehouseTable", "read_data"]
+
+_MAX_CASES = 100_000_000
+_SOURCES = ("files", "snapshots", "warehouse")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFiles:
+    """Deliveries that a snapshot is made of.
+
+    Attributes:
+        files: In any supported format; where two contradict each other, the later one counts.
+        complete: Kinds of treatment of which this registry records every one.
+        deletions: CSV list of what is to be left out (``ingest.deletions``).
+        encr_missing: Codes that mean "unknown" in ENCR files, by column.
+    """
+
+    files: tuple[Path, ...]
+    complete: frozenset[str] = frozenset()
+    deletions: Path | None = None
+    encr_missing: Mapping[str, frozenset[str]] = field(default_factory=lambda: encr.MISSING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotFolder:
+    """A folder of snapshots that ``upcare ingest`` writes."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarehouseTable:
+    """A table of cases in a database of the registry, which must not change under its name.
+
+    Attributes:
+        url: Of the database, as Ibis takes it. May hold a password: secret.
+        table: Its name.
+    """
+
+    url: str = field(repr=False)
+    table: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """What the registry answers from.
+
+    Attributes:
+        source: Where the cases are.
+        cases_at_most: A public bound on the number of tumours; how long the node takes to answer
+            follows from it, and never from the records.
+    """
+
+    source: DataFiles | SnapshotFolder | WarehouseTable
+    cases_at_most: int
+
+
+def read_data(table: Table, folder: Path) -> Data:
+    """One source: files, a folder of snapshots, or a table of a warehouse."""
+    table.only(*_SOURCES, "cases_at_most", "complete", "deletions", "encr_missing")
+    stated = [key for key in _SOURCES if key in table.content]
+    if len(stated) != 1:
+        got = " and ".join(stated) or "none"
+        raise ConfigError(f"{table.where}: wanted one of {', '.join(_SOURCES)}; got {got}")
+    cases_at_most = table.integer("cases_at_most", 1, _MAX_CASES)
+    if stated == ["files"]:
+        return Data(source=_files(table, folder), cases_at_most=cases_at_most)
+    table.only(stated[0], "cases_at_most")  # the rest was said when the cases were made
+    if stated == ["snapshots"]:
+        place = SnapshotFolder(folder=folder / table.text("snapshots"))
+        return Data(source=place, cases_at_most=cases_at_most)
+    warehouse = table.table("warehouse")
+    warehouse.only("url", "table")
+    there = WarehouseTable(url=warehouse.text("url"), table=warehouse.text("table"))
+    return Data(source=there, cases_at_most=cases_at_most)
+
+
+def _files(table: Table, folder: Path) -> DataFiles:
+    complete = frozenset(table.texts("complete")) if "complete" in table.content else frozenset()
+    unknown = complete - TREATMENT_KINDS
+    if unknown:
+        wanted = ", ".join(sorted(TREATMENT_KINDS))
+        raise ConfigError(f"{table.place('complete')}: wanted some of {wanted}, got {min(unknown)}")
+    return DataFiles(
+        files=tuple(folder / name for name in table.texts("files")),
+        complete=complete,
+        deletions=folder / table.text("deletions") if "deletions" in table.content else None,
+        encr_missing=_encr_missing(table.table("encr_missing"))
+        if "encr_missing" in table.content
+        else encr.MISSING,
+    )
+
+
+def _encr_missing(table: Table) -> Mapping[str, frozenset[str]]:
+    """The stated columns; the others stay as they are by default."""
+    table.only(*encr.COLUMNS)
+    return {**encr.MISSING, **{column: frozenset(table.texts(column)) for column in table.content}}

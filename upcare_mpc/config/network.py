@@ -1,0 +1,66 @@
+"""What a network agrees on (`network.toml`), and where its platform listens (`platform.toml`)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from upcare_mpc.config.toml_table import Table
+from upcare_mpc.errors import ConfigError
+
+__all__ = ["Agreement", "PlatformFile", "load_agreement", "load_platform"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What the registries of a network have agreed on (``network.toml``).
+
+    Attributes:
+        name: Name of the network.
+        overlap: How many registries may know one patient.
+        committee: How many registries compute in a study: 3, 5 or 7.
+    """
+
+    name: str
+    overlap: int
+    committee: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformFile:
+    """The platform.
+
+    Attributes:
+        folder: Its folder.
+        registries: Address that registries attend, ``host:port``; mutual TLS.
+        researchers: Address that researchers call, ``host:port``; the platform's certificate only.
+    """
+
+    folder: Path
+    registries: str
+    researchers: str
+
+
+def load_agreement(folder: Path) -> Agreement:
+    """Read ``network.toml`` of an identity folder."""
+    table = Table.read(folder / "network.toml")
+    table.only("version", "name", "overlap", "committee")
+    table.version()
+    committee = table.integer("committee", 3, 7)
+    if committee % 2 == 0:
+        raise ConfigError(f"network.toml: committee: wanted 3, 5 or 7, got {committee}")
+    return Agreement(
+        name=table.text("name"), overlap=table.integer("overlap", 1, 64), committee=committee
+    )
+
+
+def load_platform(folder: Path) -> PlatformFile:
+    """Read ``platform.toml`` of the platform's folder."""
+    table = Table.read(folder / "platform.toml")
+    table.only("version", "listen")
+    table.version()
+    listen = table.table("listen")
+    listen.only("registries", "researchers")
+    return PlatformFile(
+        folder=folder,
+        registries=listen.text("registries"),
+        researchers=listen.text("researchers"),
+    )
