@@ -152,3 +152,44 @@ def test_a_recurrence_is_said_overall_or_in_a_part(course, recurs):
 )
 def test_a_number_lies_in_the_range_of_its_variable(variable, text, value):
     assert codes.number(variable, text) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value", "odd"),
+    [
+        ("sex", "W", "female", False),
+        ("sex", "U", None, False),
+        ("sex", "F", None, True),
+        ("laterality", " T ", "none", False),
+        ("laterality", "Q", None, True),
+        ("basis", "9", None, False),
+        ("basis", "3", None, True),
+        ("grade", "X", None, False),
+        ("grade", "5", None, True),
+        ("icd10", "c509", "C50.9", False),
+        ("icd10", "509", None, True),
+        ("topography", "D06.9", None, True),
+        ("morphology", "850/3", None, True),
+        ("t", "Ta", None, False),
+        ("stage", "okk", None, False),
+        ("stage", "V", None, True),
+        ("death_by_tumour", "", None, False),
+        ("death_by_tumour", None, None, False),
+    ],
+)
+def test_a_german_value_is_a_code_an_unknown_or_odd(variable, text, value, odd):
+    assert codes.german(variable, text) == (value, odd)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds", "odd"),
+    [
+        ("CIZ", ("chemo", "immuno", "targeted"), False),
+        ("KM", ("transplant",), False),
+        ("WW", (), False),
+        ("", (), False),
+        ("ch", (), True),
+    ],
+)
+def test_a_therapy_code_is_its_kinds_none_or_odd(text, kinds, odd):
+    assert codes.german_therapies(text) == (kinds, odd)

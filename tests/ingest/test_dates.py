@@ -10,12 +10,14 @@ from upcare_mpc.ingest.dates import (
     Moment,
     Precision,
     age_on_day,
+    before,
     completed_years,
     days_between,
     earliest,
     german,
     iso,
     latest,
+    unreadable,
 )
 
 
@@ -121,6 +123,45 @@ def test_the_age_of_days_as_they_stand_asks_for_no_precision(birth, at, age):
     for flag in "ETMV":
         assert age_on_day(iso(birth, flag), iso(at, flag)) == age
     assert age_on_day(None, iso(at)) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "surely"),
+    [
+        ("01.03.2010", "02.03.2010", True),
+        ("02.03.2010", "01.03.2010", False),
+        ("01.03.2010", "00.03.2010", False),
+        ("28.02.2010", "00.03.2010", True),
+        ("31.12.2009", "00.00.2010", True),
+        ("01.01.2010", "00.00.2010", False),
+    ],
+)
+def test_a_date_is_before_another_only_as_far_as_both_are_known(one, other, surely):
+    assert before(german(one), german(other)) is surely
+    assert not before(german(one), iso("2020-01-01", "V"))
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        (None, False),
+        (" ", False),
+        ("00.00.1800", False),
+        ("1800-01-01", False),
+        ("00.00.0000", False),
+        ("31.02.2010", True),
+        ("12.2010", True),
+        ("x", True),
+    ],
+)
+def test_a_placeholder_was_not_meant_to_be_a_date(text, meant):
+    assert german(text) is None
+    assert unreadable(text) is meant
+
+
+def test_blanks_around_a_date_are_nothing():
+    assert iso(" 2010-03-01\n", " T ") == iso("2010-03-01", "T")
+    assert german("\t01.03.2010 ") == german("01.03.2010")
 
 
 @given(birth=st.dates(date(1900, 1, 1)), at=st.dates(date(1900, 1, 1), date(2019, 12, 31)))

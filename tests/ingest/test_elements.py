@@ -4,7 +4,18 @@ import io
 
 from lxml import etree
 
-from upcare_mpc.ingest.elements import attribute, child, children, fields, local, patients, texts
+from upcare_mpc.ingest.elements import (
+    attribute,
+    child,
+    children,
+    fields,
+    inner_text,
+    local,
+    patients,
+    raw_text,
+    raw_texts,
+    texts,
+)
 
 
 def test_what_was_handed_out_is_gone_when_the_next_one_comes():
@@ -33,6 +44,8 @@ def test_elements_are_found_by_local_name_whatever_their_namespace():
     named = {name: said for name, said in texts(element).items() if name}  # comments have none
     assert named == {"x": "one", "z": "3"}
     assert fields(None) == texts(None) == {}
+    assert raw_texts(element)["x"] == inner_text(element, "x") == raw_text(element[1]) == " one "
+    assert inner_text(element, "nowhere") is raw_text(None) is None
 
 
 def test_an_attribute_that_is_empty_is_missing():

@@ -32,7 +32,7 @@ _CALENDAR: Final = [
     for day in range(-_LIFE_DAYS, _DAYS + 2 * _FOLLOW_UP_DAYS)
 ]
 
-_FLAGS: Final = ("E",) * 8 + ("T", "T", "M", "V")
+_FLAGS: Final = ("E",) * 40 + ("T", "T", "M", "V")
 _SEXES: Final = ("W",) * 12 + ("M",) * 12 + ("D", "U")
 _BASES: Final = ("7.1", "7.1", "7.1", "7.1", "7.2", "7.3", "5", "2", "1", "4", "8", "9")
 _GRADES: Final = ("1", "2", "2", "3", "3", "4", "L", "H", "X", "U")
@@ -40,12 +40,41 @@ _SIDES: Final = ("L", "R", "B", "M", "T", "U")
 _T: Final = ("is", "0", "1", "1a", "1c", "1mi", "2", "2b", "3", "4", "4d", "X")
 _N: Final = ("0", "0", "0", "1", "1a", "2", "3", "X")
 _M: Final = ("0", "0", "0", "0", "1", "1a", "1b")
-_STAGES: Final = ("0", "I", "IA", "IB", "IIA", "IIB", "IIIA", "IIIC1", "IV", "X")
-_SYSTEMIC: Final = ("CH", "CH", "HO", "HO", "IM", "ZS", "CI", "CZ", "CIZ", "IZ", "SZ", "AS", "WS")
-_OPERATIONS: Final = ("5-870.a1", "5-872.1", "5-455.41", "5-604.02", "5-895.14", "1-494.3")
+_STAGES_BY_T: Final = {"0": "0", "is": "0", "1": "I", "2": "IIA", "3": "IIB", "4": "IIIB"}
+_SYSTEMIC: Final = (
+    "CH",
+    "CH",
+    "HO",
+    "HO",
+    "IM",
+    "ZS",
+    "CI",
+    "CZ",
+    "CIZ",
+    "IZ",
+    "SZ",
+    "AS",
+    "WS",
+)
+_OPERATIONS: Final = (
+    "5-870.a1",
+    "5-872.1",
+    "5-455.41",
+    "5-604.02",
+    "5-895.14",
+    "1-494.3",
+)
 _INTENTIONS: Final = ("K", "K", "K", "K", "P", "D", "X")
 _STATUSES: Final = ("V", "V", "V", "T", "K", "P", "P", "D", "Y", "Y", "U", "X")
-_MORPHOLOGIES: Final = ("8500/3", "8520/3", "8140/3", "8070/3", "8720/3", "8010/3", "8000/3")
+_MORPHOLOGIES: Final = (
+    "8500/3",
+    "8520/3",
+    "8140/3",
+    "8070/3",
+    "8720/3",
+    "8010/3",
+    "8000/3",
+)
 _SITES: Final = tuple(
     f"C{site:02}.{subsite}"
     for site in range(81)
@@ -208,7 +237,6 @@ class _Obds:
             "</Primaertumor_Topographie_ICD_O>"
             f"<Diagnosesicherung>{pick(_BASES)}</Diagnosesicherung>"
             f"{self._histology(day)}{self._tnm('cTNM', 'c')}"
-            f"{self._tnm('pTNM', 'p') if self._chance() < 0.5 else ''}"
             "<Allgemeiner_Leistungszustand>U</Allgemeiner_Leistungszustand></Diagnose>"
         )
 
@@ -239,12 +267,12 @@ class _Obds:
         )
 
     def _tnm(self, element: str, prefix: str) -> str:
-        pick = self._pick
+        t, n, m = self._pick(_T), self._pick(_N), self._pick(_M)
         return (
             f"<{element}><Version>8</Version><c_p_u_Praefix_T>{prefix}</c_p_u_Praefix_T>"
-            f"<T>{pick(_T)}</T><c_p_u_Praefix_N>{prefix}</c_p_u_Praefix_N><N>{pick(_N)}</N>"
-            f"<c_p_u_Praefix_M>c</c_p_u_Praefix_M><M>{pick(_M)}</M>"
-            f"<UICC_Stadium>{pick(_STAGES)}</UICC_Stadium></{element}>"
+            f"<T>{t}</T><c_p_u_Praefix_N>{prefix}</c_p_u_Praefix_N><N>{n}</N>"
+            f"<c_p_u_Praefix_M>c</c_p_u_Praefix_M><M>{m}</M>"
+            f"<UICC_Stadium>{_stage(t, n, m)}</UICC_Stadium></{element}>"
         )
 
     def _radiotherapy(self, diagnosed: int) -> str:
@@ -262,7 +290,7 @@ class _Obds:
         return (
             "<SYST SYST_ID='1'><Meldeanlass>behandlungsbeginn</Meldeanlass><Intention>K</Intention>"
             f"<Stellung_OP>A</Stellung_OP><Therapieart>{self._pick(_SYSTEMIC)}</Therapieart>"
-            f"{_dated('Beginn', begin, self._pick(_FLAGS[-4:-2]))}<Menge_Substanz><Substanz>"
+            f"{_dated('Beginn', begin, self._pick(('E', 'T')))}<Menge_Substanz><Substanz>"
             "<Bezeichnung>Test</Bezeichnung></Substanz></Menge_Substanz></SYST>"
         )
 
@@ -285,6 +313,15 @@ class _Obds:
         )
 
 
+def _stage(t: str, n: str, m: str) -> str:
+    """As staging goes, in outline; ``okk`` where there is none."""
+    if m != "0":
+        return "IV"
+    if n in {"0", "X"}:
+        return _STAGES_BY_T.get(t[:1] if t[0].isdigit() else t, "okk")
+    return "IIIC1" if n == "3" else "IIIA"
+
+
 def _day(day: int) -> str:
     return _CALENDAR[_LIFE_DAYS + day]
 
@@ -302,7 +339,11 @@ def _encr_row(chance: Callable[[], float]) -> tuple[str, str]:
     def digit(most: int) -> int:
         return int(chance() * (most + 1))
 
-    year, age, survived = 2000 + digit(19), digit(_OLDEST), int(chance() * _FOLLOW_UP_DAYS)
+    year, age, survived = (
+        2000 + digit(19),
+        digit(_OLDEST),
+        int(chance() * _FOLLOW_UP_DAYS),
+    )
     site, status = pick(_SITES).replace(".", ""), pick(("1", "1", "2", "9"))
     sex = pick(("1", "1", "1", "2", "2", "2", "9"))
     region = pick(_REGIONS)

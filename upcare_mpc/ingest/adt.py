@@ -21,11 +21,13 @@ from upcare_mpc.ingest.elements import (
     children,
     fields,
     patients,
+    raw_texts,
     text,
     texts,
 )
 from upcare_mpc.ingest.message import Category, Finding, Message, Origin, Therapy
-from upcare_mpc.ingest.staging import STANDING, categories
+from upcare_mpc.ingest.remarks import Notes
+from upcare_mpc.ingest.staging import STANDING, staging
 
 __all__ = ["messages"]
 
@@ -37,13 +39,20 @@ def messages(stream: BinaryIO, name: str) -> Iterator[Message]:
         master_element = stated.get("Patienten_Stammdaten")
         master = fields(master_element)
         patient_id = attribute(master_element, "Patient_ID") or ""
-        sex = codes.GERMAN_SEX.get(text(master.get("Patienten_Geschlecht")) or "")
-        birth = _date(master.get("Patienten_Geburtsdatum"))
+        notes = Notes()
+        sex = notes.coded("sex", text(master.get("Patienten_Geschlecht")))
+        birth = _date(master.get("Patienten_Geburtsdatum"), notes)
         for element in children(stated.get("Menge_Meldung"), "Meldung"):
-            yield _message(element, patient_id, sex, birth)
+            yield _message(element, patient_id, sex, birth, Notes(remarks=[*notes.remarks]))
 
 
-def _message(element: Element, patient_id: str, sex: str | None, birth: Moment | None) -> Message:
+def _message(
+    element: Element,
+    patient_id: str,
+    sex: str | None,
+    birth: Moment | None,
+    notes: Notes,
+) -> Message:
     documents = fields(element)
     assignment_element = documents.get("Tumorzuordnung")
     diagnosis_element = documents.get("Diagnose")
@@ -54,23 +63,23 @@ def _message(element: Element, patient_id: str, sex: str | None, birth: Moment |
         return text(diagnosis.get(field)) or text(assignment.get(field))
 
     reporter, number = attribute(element, "Melder_ID"), attribute(element, "Meldung_ID")
-    diagnosed = german(tumour("Diagnosedatum"))
-    dates: list[Moment | None] = [diagnosed]
+    diagnosed = _read(tumour("Diagnosedatum"), notes)
+    notes.contacts.append(diagnosed)
     findings: list[Finding] = []
     if diagnosis_element is not None:
-        findings.append(_diagnosis(diagnosis_element, dates))
+        findings.append(_diagnosis(diagnosis_element, notes))
     therapies: list[Therapy] = []
     for operation in children(documents.get("Menge_OP"), "OP"):
-        findings.append(_operation_finding(operation, dates))
-        therapies += _surgery(operation, dates)
+        findings.append(_operation_finding(operation, notes))
+        therapies += _surgery(operation, notes)
     for radiotherapy in children(documents.get("Menge_ST"), "ST"):
-        therapies += _radiotherapy(radiotherapy, dates)
+        therapies += _radiotherapy(radiotherapy, notes)
     for systemic in children(documents.get("Menge_SYST"), "SYST"):
-        therapies += _systemic(systemic, dates)
+        therapies += _systemic(systemic, notes)
     recurrences: list[Moment | None] = []
     ends: list[Element] = []
     for course in children(documents.get("Menge_Verlauf"), "Verlauf"):
-        recurrences.append(_course(course, dates))
+        recurrences.append(_course(course, notes))
         ends += children(course, "Tod")
     died = bool(ends) or text(documents.get("Meldeanlass")) == "tod"
     death = fields(ends[-1]) if ends else {}
@@ -82,66 +91,73 @@ def _message(element: Element, patient_id: str, sex: str | None, birth: Moment |
         tumour_id=attribute(assignment_element, "Tumor_ID")
         or attribute(diagnosis_element, "Tumor_ID"),
         diagnosed=diagnosed,
-        icd10=codes.icd10(tumour("Primaertumor_ICD_Code")),
-        laterality=codes.GERMAN_LATERALITY.get(tumour("Seitenlokalisation") or ""),
+        icd10=notes.coded("icd10", tumour("Primaertumor_ICD_Code")),
+        laterality=notes.coded("laterality", tumour("Seitenlokalisation")),
         findings=tuple(findings),
         therapies=tuple(therapies),
-        seen=latest(dates),
+        seen=latest(notes.contacts),
         died=died,
-        death=_date(death.get("Sterbedatum")),
+        death=_date(death.get("Sterbedatum"), notes),
         cause=codes.only_cause(
-            text(cause) for cause in children(death.get("Menge_Todesursache"), "Todesursache_ICD")
+            notes.coded("cause", text(cause))
+            for cause in children(death.get("Menge_Todesursache"), "Todesursache_ICD")
         ),
-        death_by_tumour=codes.GERMAN_JUDGEMENT.get(text(death.get("Tod_tumorbedingt")) or ""),
+        death_by_tumour=notes.coded("death_by_tumour", text(death.get("Tod_tumorbedingt"))),
         recurred=earliest(recurrences),
+        remarks=notes.kinds,
     )
 
 
-def _course(document: Element, dates: list[Moment | None]) -> Moment | None:
-    """Add the days of a course; return its own if it reports a recurrence."""
+def _course(document: Element, notes: Notes) -> Moment | None:
+    """Note the days of a course; return its own if it reports a recurrence."""
     said = texts(document)
-    examined = german(said.get("Untersuchungsdatum_Verlauf"))
-    dates += [examined, *_metastases(document)]
+    examined = _read(said.get("Untersuchungsdatum_Verlauf"), notes)
+    notes.contacts += [examined, *_metastases(document, notes)]
     return examined if codes.recurs(said) else None
 
 
-def _diagnosis(document: Element, dates: list[Moment | None]) -> Finding:
+def _diagnosis(document: Element, notes: Notes) -> Finding:
     stated = fields(document)
-    dates += _metastases(document)
+    notes.contacts += _metastases(document, notes)
     return _finding(
         Origin.DIAGNOSIS,
         stated,
         list(children(stated.get("Menge_Histologie"), "Histologie")),
-        dates,
+        notes,
     )
 
 
-def _operation_finding(document: Element, dates: list[Moment | None]) -> Finding:
-    return _finding(Origin.SURGERY, fields(document), list(children(document, "Histologie")), dates)
+def _operation_finding(document: Element, notes: Notes) -> Finding:
+    return _finding(Origin.SURGERY, fields(document), list(children(document, "Histologie")), notes)
 
 
 def _finding(
     origin: Origin,
     stated: dict[str, Element],
     histologies: list[Element],
-    dates: list[Moment | None],
+    notes: Notes,
 ) -> Finding:
     """Read the tumour as one document describes it; of several histologies the first counts."""
     morphology = behaviour = grade = None
     for histology in histologies:
         found = fields(histology)
-        dates.append(_date(found.get("Tumor_Histologiedatum")))
-        grade = grade or codes.grade(text(found.get("Grading")))
+        notes.contacts.append(_date(found.get("Tumor_Histologiedatum"), notes))
+        grade = grade or notes.coded("grade", text(found.get("Grading")))
         if morphology is None:
-            morphology, behaviour = codes.morphology(text(found.get("Morphologie_Code")))
+            coded = text(found.get("Morphologie_Code"))
+            morphology, behaviour = (
+                notes.coded("morphology", coded),
+                codes.morphology(coded)[1],
+            )
     tnm: list[Category] = []
     for element_name, standing in STANDING.items():
         if element_name in stated:
-            tnm += categories(texts(stated[element_name]), standing, prefix="TNM_")
+            found_tnm = staging(raw_texts(stated[element_name]), standing, prefix="TNM_")
+            tnm += notes.staged(found_tnm)
     return Finding(
         origin=origin,
-        topography=codes.topography(text(stated.get("Primaertumor_Topographie_ICD_O"))),
-        basis=codes.basis(text(stated.get("Diagnosesicherung"))),
+        topography=notes.coded("topography", text(stated.get("Primaertumor_Topographie_ICD_O"))),
+        basis=notes.coded("basis", text(stated.get("Diagnosesicherung"))),
         morphology=morphology,
         behaviour=behaviour,
         grade=grade,
@@ -149,43 +165,46 @@ def _finding(
     )
 
 
-def _surgery(document: Element, dates: list[Moment | None]) -> list[Therapy]:
+def _surgery(document: Element, notes: Notes) -> list[Therapy]:
     stated = fields(document)
-    begun = _date(stated.get("OP_Datum"))
-    dates.append(begun)
+    begun = _date(stated.get("OP_Datum"), notes)
+    notes.contacts.append(begun)
     procedures = [text(ops) or "" for ops in children(stated.get("Menge_OPS"), "OP_OPS")]
     if codes.treats(text(stated.get("OP_Intention")), procedures):
         return [Therapy("surgery", begun)]
     return []
 
 
-def _radiotherapy(document: Element, dates: list[Moment | None]) -> list[Therapy]:
-    begins = []
+def _radiotherapy(document: Element, notes: Notes) -> list[Therapy]:
+    begins: list[Moment | None] = []
     for irradiation in children(fields(document).get("Menge_Bestrahlung"), "Bestrahlung"):
         stated = fields(irradiation)
-        begins.append(_date(stated.get("ST_Beginn_Datum")))
-        dates += [begins[-1], _date(stated.get("ST_Ende_Datum"))]
+        begins.append(_date(stated.get("ST_Beginn_Datum"), notes))
+        notes.contacts += [begins[-1], _date(stated.get("ST_Ende_Datum"), notes)]
     return [Therapy("radio", begun) for begun in begins or [None]]
 
 
-def _systemic(document: Element, dates: list[Moment | None]) -> list[Therapy]:
+def _systemic(document: Element, notes: Notes) -> list[Therapy]:
     stated = fields(document)
-    begun = _date(stated.get("SYST_Beginn_Datum"))
-    dates += [begun, _date(stated.get("SYST_Ende_Datum"))]
+    begun = _date(stated.get("SYST_Beginn_Datum"), notes)
+    notes.contacts += [begun, _date(stated.get("SYST_Ende_Datum"), notes)]
     stated_codes = map(text, children(stated.get("Menge_Therapieart"), "SYST_Therapieart"))
-    return [
-        Therapy(kind, begun)
-        for code in stated_codes
-        for kind in codes.GERMAN_THERAPIES.get(code or "", ())
-    ]
+    return [Therapy(kind, begun) for code in stated_codes for kind in notes.therapies(code)]
 
 
-def _metastases(document: Element) -> list[Moment | None]:
+def _metastases(document: Element, notes: Notes) -> list[Moment | None]:
     return [
-        _date(child(metastasis, "FM_Diagnosedatum"))
+        _date(child(metastasis, "FM_Diagnosedatum"), notes)
         for metastasis in children(child(document, "Menge_FM"), "Fernmetastase")
     ]
 
 
-def _date(element: Element | None) -> Moment | None:
-    return german(text(element))
+def _date(element: Element | None, notes: Notes) -> Moment | None:
+    return _read(text(element), notes)
+
+
+def _read(stated: str | None, notes: Notes) -> Moment | None:
+    moment = german(stated)
+    if moment is None:
+        notes.undated(stated)
+    return moment

@@ -10,19 +10,17 @@ ICD-O-3 manual at hand: C codes of solid tumours are taken over, but for the exc
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
 from upcare_mpc.records.variables import VARIABLES, Number
 
 __all__ = [
-    "GERMAN_JUDGEMENT",
-    "GERMAN_LATERALITY",
-    "GERMAN_SEX",
-    "GERMAN_THERAPIES",
     "basis",
     "behaviour_from_icd10",
     "category",
+    "german",
+    "german_therapies",
     "grade",
     "icd10",
     "morphology",
@@ -35,9 +33,7 @@ __all__ = [
     "treats",
 ]
 
-GERMAN_SEX = {"W": "female", "M": "male", "D": "other", "X": "other", "S": "other"}
-GERMAN_LATERALITY = {"L": "left", "R": "right", "B": "both", "M": "median", "T": "none"}
-GERMAN_THERAPIES = {
+_THERAPIES = {
     "CH": ("chemo",),
     "HO": ("hormone",),
     "IM": ("immuno",),
@@ -49,10 +45,6 @@ GERMAN_THERAPIES = {
     "SZ": ("transplant",),
     "KM": ("transplant",),  # version 2
 }
-"""Kinds of therapy (``tx_*`` without prefix) in one code of ``Therapieart``; versions 2 and 3."""
-
-GERMAN_JUDGEMENT = {"J": "yes", "N": "no"}
-
 _SURGICAL_INTENTIONS = {None, "K", "P", "X"}
 _SURGICAL_CHAPTER = "5-"
 _PARTS_OF_A_COURSE = (
@@ -62,6 +54,7 @@ _PARTS_OF_A_COURSE = (
 )
 _CACHED = 8192  # the codes of a classification come again and again; the bound is for hostile files
 
+_GRADE = {code: code for code in "1234"}
 _BASIS = {code: code for code in "01245678"} | {"7.1": "7", "7.2": "6", "7.3": "7"}
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _ICD10 = re.compile(r"([A-Z][0-9]{2})(?:\.?([0-9]{1,2}))?")
@@ -94,7 +87,7 @@ def number(variable: str, text: str | None) -> int | None:
 @lru_cache(_CACHED)
 def icd10(text: str | None) -> str | None:
     """Normalise an ICD-10 code: ``c509`` and ``C50.9`` are ``C50.9``."""
-    matched = _ICD10.fullmatch(text.upper()) if text else None
+    matched = _ICD10.fullmatch(text.strip().upper()) if text else None
     if matched is None:
         return None
     return f"{matched[1]}.{matched[2]}" if matched[2] else matched[1]
@@ -103,7 +96,7 @@ def icd10(text: str | None) -> str | None:
 @lru_cache(_CACHED)
 def topography(text: str | None) -> str | None:
     """Normalise an ICD-O topography; a site without subsite is ``.9`` (not otherwise specified)."""
-    matched = _TOPOGRAPHY.fullmatch(text.upper()) if text else None
+    matched = _TOPOGRAPHY.fullmatch(text.strip().upper()) if text else None
     return f"{matched[1]}.{matched[2] or '9'}" if matched else None
 
 
@@ -132,7 +125,7 @@ def morphology(text: str | None) -> tuple[str | None, str | None]:
 
     Behaviour 6 (metastatic site) is a malignant tumour, 3, of the primary.
     """
-    matched = _MORPHOLOGY.fullmatch(text) if text else None
+    matched = _MORPHOLOGY.fullmatch(text.strip()) if text else None
     if matched is None:
         return None, None
     return matched[1], _BEHAVIOUR.get(matched[2] or "")
@@ -149,25 +142,25 @@ def behaviour_from_icd10(code: str | None) -> str | None:
 
 def grade(text: str | None) -> str | None:
     """Keep grades 1-4; low, high, borderline and immunophenotype codes are unknown."""
-    return text if text in {"1", "2", "3", "4"} else None
+    return _GRADE.get(text.strip()) if text else None
 
 
 def basis(text: str | None) -> str | None:
     """Keep the basis of diagnosis 0-8; the finer 7.1 and 7.3 are 7, 7.2 (metastasis) is 6."""
-    return _BASIS.get(text) if text else None
+    return _BASIS.get(text.strip()) if text else None
 
 
 @lru_cache(_CACHED)
 def stage(text: str | None) -> str | None:
     """Collapse a UICC stage, Roman or Arabic, to 0-4: ``IIIC1`` is ``3``, ``0is`` is ``0``."""
-    matched = _STAGE.fullmatch(text) if text else None
+    matched = _STAGE.fullmatch(text.strip()) if text else None
     return _ROMAN.get(matched[1].upper(), matched[1]) if matched else None
 
 
 @lru_cache(_CACHED)
 def category(component: str, text: str | None) -> str | None:
     """Collapse a T, N or M category to its first digit, or ``is``: ``1mi`` is ``1``."""
-    matched = _CATEGORY[component].match(text) if text else None
+    matched = _CATEGORY[component].match(text.strip()) if text else None
     return matched[1] if matched else None
 
 
@@ -194,3 +187,52 @@ def only_cause(stated: Iterable[str | None]) -> str | None:
     """The cause of death, if the codes agree; of several, none is marked as the underlying one."""
     found = {icd10(code) for code in stated} - {None}
     return found.pop() if len(found) == 1 else None
+
+
+# How each variable of oBDS 3, oBDS-RKI and ADT_GEKID 2 is translated, and which of its codes say
+# that the value is not known, does not apply or has no place in the record.
+_U, _NEVER = re.compile("U"), re.compile(r"(?!)")
+_GERMAN: Mapping[str, tuple[Callable[[str], str | None], re.Pattern[str]]] = {
+    "sex": (
+        {"W": "female", "M": "male", "D": "other", "X": "other", "S": "other"}.get,
+        _U,
+    ),
+    "laterality": (
+        {"L": "left", "R": "right", "B": "both", "M": "median", "T": "none"}.get,
+        _U,
+    ),
+    "death_by_tumour": ({"J": "yes", "N": "no"}.get, _U),
+    "icd10": (icd10, _NEVER),
+    "cause": (icd10, _NEVER),
+    "topography": (topography, _NEVER),
+    "morphology": (lambda text: morphology(text)[0], _NEVER),
+    "basis": (basis, re.compile("9")),
+    "grade": (grade, re.compile("[0XLMHBUT]")),
+    "stage": (stage, re.compile("okk|X")),
+    "t": (lambda text: category("t", text), re.compile("[cpuyra]*T?(X|a|mic).*")),
+    "n": (lambda text: category("n", text), re.compile("[cpuyra]*N?X.*")),
+    "m": (lambda text: category("m", text), re.compile("[cpuyra]*M?X.*")),
+}
+_OTHER_THERAPIES = {"AS", "WS", "WW", "SO"}
+
+
+@lru_cache(_CACHED)
+def german(variable: str, text: str | None) -> tuple[str | None, bool]:
+    """Translate a value of a German format; say whether it was given and is no code at all."""
+    stated = text.strip() if text else ""
+    if not stated:
+        return None, False
+    translate, unknown = _GERMAN[variable]
+    value = translate(stated)
+    return value, value is None and not unknown.fullmatch(stated)
+
+
+@lru_cache(_CACHED)
+def german_therapies(text: str | None) -> tuple[tuple[str, ...], bool]:
+    """Kinds of therapy (``tx_*`` without prefix) in one code of ``Therapieart``, as `german`.
+
+    Version 3 has one code for a combination, version 2 one for each of its parts.
+    """
+    stated = text.strip() if text else ""
+    kinds = _THERAPIES.get(stated, ())
+    return kinds, bool(stated and not kinds and stated not in _OTHER_THERAPIES)

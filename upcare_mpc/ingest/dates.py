@@ -14,25 +14,28 @@ The estimated part of an oBDS date may be any plausible day, so it is never read
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 __all__ = [
     "Moment",
     "Precision",
     "age_on_day",
+    "before",
     "completed_years",
     "days_between",
     "earliest",
     "german",
     "iso",
     "latest",
+    "unreadable",
 ]
 
 _ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:Z|[+-][0-9]{2}:[0-9]{2})?")
 _GERMAN = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4})")
+_YEAR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
 _MID_MONTH = 15
 _MID_YEAR = 7
 _FIRST_YEAR = 1850  # 00.00.1800 is in use for "unknown"
@@ -50,6 +53,7 @@ class Precision(IntEnum):
     ESTIMATED = 3
 
 
+_KNOWN_PARTS = {Precision.DAY: 3, Precision.MONTH: 2, Precision.YEAR: 1}
 _FLAGS = {
     None: Precision.DAY,
     "E": Precision.DAY,
@@ -59,8 +63,7 @@ _FLAGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """A day as reported, and how much of it is known."""
 
     day: date
@@ -84,17 +87,17 @@ class Moment:
 @lru_cache(_CACHED)
 def iso(text: str | None, flag: str | None = None) -> Moment | None:
     """Read an oBDS 3 date; ``None`` if there is none or it is not a date."""
-    matched = _ISO.fullmatch(text) if text else None
+    matched = _ISO.fullmatch(text.strip()) if text else None
     if matched is None:
         return None
-    precision = _FLAGS.get(flag, Precision.ESTIMATED)
+    precision = _FLAGS.get(flag.strip() or None if flag else None, Precision.ESTIMATED)
     return _moment(int(matched[1]), int(matched[2]), int(matched[3]), precision)
 
 
 @lru_cache(_CACHED)
 def german(text: str | None) -> Moment | None:
     """Read an ADT_GEKID 2 date; ``None`` if there is none or it is not a date."""
-    matched = _GERMAN.fullmatch(text) if text else None
+    matched = _GERMAN.fullmatch(text.strip()) if text else None
     if matched is None:
         return None
     day, month, year = int(matched[1]), int(matched[2]), int(matched[3])
@@ -103,6 +106,13 @@ def german(text: str | None) -> Moment | None:
     if day == 0:
         return _moment(year, month, _MID_MONTH, Precision.MONTH)
     return _moment(year, month, day, Precision.DAY)
+
+
+def unreadable(text: str | None) -> bool:
+    """Say whether a text that gave no date was meant to be one; ``00.00.1800`` was not."""
+    stated = text.strip() if text else ""
+    year = _YEAR.search(stated)
+    return bool(stated) and not (year and int(year[0]) < _FIRST_YEAR)
 
 
 def _moment(year: int, month: int, day: int, precision: Precision) -> Moment | None:
@@ -144,23 +154,42 @@ def days_between(start: Moment | None, end: Moment | None) -> int | None:
 
     Two dates in the same month, one of them with an estimated day, are never in wrong order.
     """
-    if start is None or end is None or start.month is None or end.month is None:
+    if start is None or end is None:
+        return None
+    if start.precision > Precision.MONTH or end.precision > Precision.MONTH:
         return None
     days = (end.day - start.day).days
     if days < 0:
-        exact = start.precision is Precision.DAY and end.precision is Precision.DAY
-        same_month = (start.year, start.month) == (end.year, end.month)
-        return 0 if same_month and not exact else None
+        return None if before(end, start) else 0
     return days if days <= _MAX_DAYS else None
+
+
+def before(one: Moment, other: Moment) -> bool:
+    """Say whether a date lies surely before another, as far as the two are known."""
+    known = max(one.precision, other.precision)
+    if known is Precision.ESTIMATED:
+        return False
+    parts = _KNOWN_PARTS[known]
+    return one.day.timetuple()[:parts] < other.day.timetuple()[:parts]
 
 
 def earliest(moments: Iterable[Moment | None]) -> Moment | None:
     """The earliest of the dates whose month is known."""
-    known = [moment for moment in moments if moment is not None and moment.month is not None]
-    return min(known, key=lambda moment: moment.day, default=None)
+    found: Moment | None = None
+    for moment in moments:
+        if moment is None or moment.precision > Precision.MONTH:
+            continue
+        if found is None or moment.day < found.day:
+            found = moment
+    return found
 
 
 def latest(moments: Iterable[Moment | None]) -> Moment | None:
     """The latest of the dates whose month is known."""
-    known = [moment for moment in moments if moment is not None and moment.month is not None]
-    return max(known, key=lambda moment: moment.day, default=None)
+    found: Moment | None = None
+    for moment in moments:
+        if moment is None or moment.precision > Precision.MONTH:
+            continue
+        if found is None or moment.day > found.day:
+            found = moment
+    return found

@@ -25,8 +25,11 @@ __all__ = [
     "child",
     "children",
     "fields",
+    "inner_text",
     "local",
     "patients",
+    "raw_text",
+    "raw_texts",
     "root_of",
     "text",
     "texts",
@@ -103,7 +106,11 @@ def patients(stream: BinaryIO, name: str) -> Iterator[Element]:
 def root_of(head: bytes, name: str) -> Element | None:
     """Read the root element from the first bytes of a delivery; ``None`` if it is not in them."""
     parser = etree.XMLPullParser(
-        events=("start",), resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False
+        events=("start",),
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
     )
     failure = None
     try:
@@ -184,7 +191,10 @@ def fields(element: Element | None) -> dict[str, Element]:
     """The children by local name; of several with the same name, the first."""
     if element is None:
         return {}
-    return {_LOCAL[child.tag]: child for child in reversed(element)}
+    found = {_LOCAL[child.tag]: child for child in element}
+    if len(found) < len(element):
+        return {_LOCAL[child.tag]: child for child in reversed(element)}
+    return found
 
 
 def text(element: Element | None) -> str | None:
@@ -192,6 +202,19 @@ def text(element: Element | None) -> str | None:
     if element is None or (found := element.text) is None:
         return None
     return found.strip() or None
+
+
+def raw_text(element: Element | None) -> str | None:
+    """The text of an element as it stands."""
+    return None if element is None else element.text
+
+
+def inner_text(element: Element, name: str) -> str | None:
+    """The text of the first child with this local name, as it stands."""
+    for child in element:
+        if _LOCAL[child.tag] == name:
+            return child.text
+    return None
 
 
 def texts(element: Element | None) -> dict[str, str]:
@@ -203,6 +226,14 @@ def texts(element: Element | None) -> dict[str, str]:
         for child in reversed(element)
         if (found := child.text) and (said := found.strip())
     }
+
+
+def raw_texts(element: Element) -> dict[str, str | None]:
+    """The texts of the children by local name, as they stand; of several, the first."""
+    found = {_LOCAL[child.tag]: child.text for child in element}
+    if len(found) < len(element):
+        return {_LOCAL[child.tag]: child.text for child in reversed(element)}
+    return found
 
 
 def attribute(element: Element | None, name: str) -> str | None:

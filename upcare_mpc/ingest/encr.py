@@ -23,9 +23,9 @@ from datetime import date
 from functools import cache
 from itertools import compress
 from types import MappingProxyType
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
-from upcare_mpc.ingest import codes
+from upcare_mpc.ingest import codes, remarks
 from upcare_mpc.ingest.message import Tumour
 from upcare_mpc.ingest.tables import Row, Table
 from upcare_mpc.records.case import Case
@@ -56,6 +56,8 @@ _TREATMENTS = {
 
 MISSING: Mapping[str, frozenset[str]] = MappingProxyType(
     {
+        "MoB": frozenset({"99"}),
+        "YoB": frozenset({"9999"}),
         "Age": frozenset({"999"}),
         "Sex": _UNKNOWN,
         "Geo_Code": frozenset({"9", "99", "999", "9999", "99999"}),
@@ -66,6 +68,8 @@ MISSING: Mapping[str, frozenset[str]] = MappingProxyType(
         "Beh": _UNKNOWN,
         "Grade": _UNKNOWN,
         "Vit_stat": _UNKNOWN,
+        "MoF": frozenset({"99"}),
+        "YoF": frozenset({"9999"}),
         "Surv_time": frozenset({"99999"}),
         "ICD": frozenset({"99"}),
         "CoD": frozenset({"99999"}),
@@ -77,11 +81,17 @@ MISSING: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """Codes that mean "unknown", by column. An empty cell is unknown in every column."""
 
+# Codes that say something for which the record has no place, so they are not noticed.
+_NO_PLACE = {
+    "Grade": frozenset("05678"),
+    **dict.fromkeys(("cT", "cN", "cM", "pT", "pN", "pM"), frozenset({"X", "x", "a"})),
+}
 _SEX = {"1": "male", "2": "female", "3": "other"}
 _VITAL_STATUS = {"1": "alive", "2": "dead"}
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _CACHED_CELLS = 65_536
 _MID_YEAR, _MID_MONTH = 7, 15
+_YEAR_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,10 @@ def batches(
     for block in table.blocks():
         misfits, skipped = table.skipped - skipped, table.skipped
         rejected = Counter({"row with a wrong number of columns": misfits} if misfits else {})
-        yield Batch(translation.columns(block, rejected) if block else {}, rejected)
+        noticed: Counter[str] = Counter()
+        usable = translation.usable(block, rejected)
+        columns = translation.columns(usable, noticed) if usable else {}
+        yield Batch(columns, rejected, {kind: rows for kind, rows in noticed.items() if rows})
 
 
 def tumours(batch: Batch) -> Iterator[Tumour]:
@@ -137,18 +150,26 @@ def onset(year: int, month: int | None) -> date:
 
 
 class _Cells(dict[str, Value]):
-    """What each distinct cell of one column means; translated when first seen."""
+    """What each distinct cell of one column means; translated when first seen.
+
+    Attributes:
+        odd: Cells that state something, and no code.
+    """
 
     def __init__(self, translate: Callable[[str], Value], unknown: frozenset[str]) -> None:
         super().__init__()
+        self.odd: set[str] = set()
         self._translate = translate
         self._unknown = unknown
 
     def __missing__(self, cell: str) -> Value:
         stated = cell.strip()
-        value = self._translate(stated) if stated and stated not in self._unknown else None
+        given = bool(stated) and stated not in self._unknown
+        value = self._translate(stated) if given else None
         if len(self) < _CACHED_CELLS:
             self[cell] = value
+            if given and value is None:
+                self.odd.add(cell)
         return value
 
 
@@ -158,44 +179,25 @@ class _Translation:
     def __init__(self, positions: Mapping[str, int], missing: Mapping[str, frozenset[str]]) -> None:
         self._positions = positions
         self._cells = {
-            column: _Cells(translate, missing.get(column, frozenset()))
+            column: _Cells(
+                translate, missing.get(column, frozenset()) | _NO_PLACE.get(column, frozenset())
+            )
             for column, translate in _MEANINGS.items()
         }
 
-    def columns(self, block: Sequence[Row], rejected: Counter[str]) -> dict[str, Sequence[Value]]:
-        """Translate the rows of a block; count those without patient, tumour or date."""
-        cells = list(zip(*block, strict=True))
-
-        def read(column: str) -> list[Value]:
-            return list(map(self._cells[column].__getitem__, cells[self._positions[column]]))
-
-        def best(component: str) -> list[Value]:
-            """The pathological category before the clinical one."""
-            pathological, clinical = read(f"p{component}"), read(f"c{component}")
-            return [p or c for p, c in zip(pathological, clinical, strict=True)]
-
-        vital_status = read("Vit_stat")
-        coded = zip(read("CoD"), read("ICD"), vital_status, strict=True)
-        found: dict[str, Sequence[Value]] = {
-            "patient_id": [cell.strip() for cell in cells[self._positions["PAT"]]],
-            "tumour_id": [cell.strip() for cell in cells[self._positions["TUM"]]],
-            **{variable: read(column) for variable, column in _ONE_COLUMN.items()},
-            "t": best("T"),
-            "n": best("N"),
-            "m": best("M"),
-            "cause": [c if icd and status == "dead" else None for c, icd, status in coded],
-        }
-        found["diagnosis_precision"] = [
-            "year" if month is None else "month" for month in found["diagnosis_month"]
+    def usable(self, block: Sequence[Row], rejected: Counter[str]) -> Sequence[Row]:
+        """The rows with patient, tumour and date; count the others, but for empty lines."""
+        patient, tumour, year = (self._positions[column] for column in ("PAT", "TUM", "YoI"))
+        years = self._cells["YoI"]
+        usable = [
+            bool(row[patient].strip() and row[tumour].strip() and years[row[year]]) for row in block
         ]
-        essential = (found["patient_id"], found["tumour_id"], found["diagnosis_year"])
-        if all(map(all, essential)):
-            return found
-        usable = list(map(all, zip(*essential, strict=True)))
+        if all(usable):
+            return block
         for row, is_usable in zip(block, usable, strict=True):
             if not is_usable and any(row):
                 rejected[self._reason(row)] += 1
-        return {variable: list(compress(values, usable)) for variable, values in found.items()}
+        return list(compress(block, usable))
 
     def _reason(self, row: Row) -> str:
         if not row[self._positions["PAT"]].strip():
@@ -204,11 +206,59 @@ class _Translation:
             return "no tumour key"
         return "no usable diagnosis date"
 
+    def columns(self, block: Sequence[Row], noticed: Counter[str]) -> dict[str, Sequence[Value]]:
+        """Translate usable rows; count what is noticed in them."""
+        cells = list(zip(*block, strict=True))
+        meanings: dict[str, list[Value]] = {}
+        for column, known in self._cells.items():
+            stated = cells[self._positions[column]]
+            meanings[column] = list(map(known.__getitem__, stated))
+            if known.odd and column in _ODD:
+                noticed[_ODD[column]] += sum(map(known.odd.__contains__, stated))
+
+        def best(component: str) -> list[Value]:
+            """The pathological category before the clinical one."""
+            both = zip(meanings[f"p{component}"], meanings[f"c{component}"], strict=True)
+            return [pathological or clinical for pathological, clinical in both]
+
+        status = meanings["Vit_stat"]
+        coded = zip(meanings["CoD"], meanings["ICD"], status, strict=True)
+        _note_order(meanings, noticed)
+        return {
+            "patient_id": [cell.strip() for cell in cells[self._positions["PAT"]]],
+            "tumour_id": [cell.strip() for cell in cells[self._positions["TUM"]]],
+            **{variable: meanings[column] for variable, column in _ONE_COLUMN.items()},
+            "t": best("T"),
+            "n": best("N"),
+            "m": best("M"),
+            "cause": [c if icd and vital == "dead" else None for c, icd, vital in coded],
+            "diagnosis_precision": [
+                "year" if month is None else "month" for month in meanings["MoI"]
+            ],
+        }
+
+
+def _note_order(meanings: Mapping[str, Sequence[Any]], noticed: Counter[str]) -> None:
+    """Count rows whose dates stand in the wrong order, as far as they are known."""
+    columns = ("YoB", "MoB", "YoI", "MoI", "YoF", "MoF", "Vit_stat")
+    for yob, mob, yoi, moi, yof, mof, status in zip(*map(meanings.get, columns), strict=True):
+        if yob is not None and yoi <= yob and (yoi < yob or (mob and moi and moi < mob)):
+            noticed[remarks.BIRTH_AFTER_DIAGNOSIS] += 1
+        if yof is not None and yof <= yoi and (yof < yoi or (moi and mof and mof < moi)):
+            dead = status == "dead"
+            noticed[
+                remarks.DEATH_BEFORE_DIAGNOSIS if dead else remarks.CONTACT_BEFORE_DIAGNOSIS
+            ] += 1
+
 
 def _treated(cell: str) -> str | None:
     if not _DIGITS.fullmatch(cell):
         return None
     return "yes" if int(cell) else "no"
+
+
+def _year(cell: str) -> int | None:
+    return int(cell) if len(cell) == _YEAR_DIGITS and _DIGITS.fullmatch(cell) else None
 
 
 def _number(variable: str) -> Callable[[str], int | None]:
@@ -244,6 +294,10 @@ _ONE_COLUMN = {
 }
 
 _MEANINGS: Mapping[str, Callable[[str], Value]] = {
+    "MoB": _number("diagnosis_month"),
+    "YoB": _year,
+    "MoF": _number("diagnosis_month"),
+    "YoF": _year,
     "Sex": _SEX.get,
     "Age": _number("age"),
     "YoI": _number("diagnosis_year"),
@@ -264,4 +318,16 @@ _MEANINGS: Mapping[str, Callable[[str], Value]] = {
     **{f"{standing}N": lambda cell: codes.category("n", cell) for standing in "cp"},
     **{f"{standing}M": lambda cell: codes.category("m", cell) for standing in "cp"},
     **dict.fromkeys(_TREATMENTS.values(), _treated),
+}
+
+_ODD: Mapping[str, str] = {
+    **{column: remarks.no_code(variable) for variable, column in _ONE_COLUMN.items()},
+    **{
+        f"{standing}{letter}": remarks.no_code(letter.lower())
+        for standing in "cp"
+        for letter in "TNM"
+    },
+    **dict.fromkeys(("MoB", "YoB", "MoI", "MoF", "YoF"), remarks.UNREADABLE_DATE),
+    "Age": remarks.IMPOSSIBLE_AGE,
+    "Surv_time": "follow_up_days: not a number of days",
 }

@@ -15,7 +15,16 @@ from typing import NamedTuple
 from upcare_mpc.ingest.dates import Moment
 from upcare_mpc.records.case import Case
 
-__all__ = ["Category", "Finding", "Message", "Origin", "Rejected", "Standing", "Therapy", "Tumour"]
+__all__ = [
+    "Category",
+    "Finding",
+    "Message",
+    "Origin",
+    "Rejected",
+    "Standing",
+    "Therapy",
+    "Tumour",
+]
 
 
 class Origin(IntEnum):
@@ -86,6 +95,7 @@ class Message(NamedTuple):
         recurred: The earliest date of a recurrence in this message.
         age: Completed years at diagnosis, where the source states them itself.
         region: NUTS code of residence at diagnosis.
+        remarks: What was noticed while it was read (`ingest.remarks`); each kind once.
     """
 
     key: tuple[str, ...] | None
@@ -107,6 +117,7 @@ class Message(NamedTuple):
     recurred: Moment | None = None
     age: int | None = None
     region: str | None = None
+    remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Hide the message: a traceback must not show a patient."""

@@ -32,14 +32,30 @@ Limits: tumour and patient keys are taken to be the registry's own, the same in 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from functools import cache
+from operator import attrgetter
 
-from upcare_mpc.ingest import codes
-from upcare_mpc.ingest.dates import Moment, completed_years, days_between, latest
-from upcare_mpc.ingest.message import Category, Finding, Message, Origin, Rejected, Therapy, Tumour
+from upcare_mpc.ingest import codes, remarks
+from upcare_mpc.ingest.dates import (
+    Moment,
+    Precision,
+    before,
+    completed_years,
+    days_between,
+    latest,
+)
+from upcare_mpc.ingest.message import (
+    Category,
+    Finding,
+    Message,
+    Origin,
+    Rejected,
+    Therapy,
+    Tumour,
+)
 from upcare_mpc.records.case import Case
 
 __all__ = ["RULES_VERSION", "reduce_patient"]
@@ -57,11 +73,12 @@ _COMPLETENESS = {
     "transplant": "systemic",
 }
 
-_T = TypeVar("_T")
+_PRECISIONS = {precision: precision.name.lower() for precision in Precision}
+
 _Place = tuple[date, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Patient:
     """Rule 7: what holds for all tumours of a patient."""
 
@@ -70,6 +87,7 @@ class _Patient:
     vital_status: str | None
     end: Moment | None
     cause: str | None
+    remarks: tuple[str, ...]
 
 
 def reduce_patient(
@@ -81,32 +99,47 @@ def reduce_patient(
         messages: At least one; all of the same patient; corrections already applied.
         complete: Kinds of treatment declared complete: ``surgery``, ``radio``, ``systemic``.
     """
-    newest_first = messages[::-1]
-    died = any(message.died for message in messages)
-    patient = _Patient(
-        sex=_first(message.sex for message in newest_first),
-        birth=_first(message.birth for message in newest_first),
-        vital_status=_vital_status(messages),
-        end=_first(message.death for message in newest_first)
-        if died
-        else latest(message.seen for message in messages),
-        cause=_first(message.cause for message in newest_first) if died else None,
-    )
+    patient = _patient(messages)
     tumours, homeless = _by_tumour(messages)
     if homeless:
         yield Rejected("no tumour key", homeless)
     for tumour_id, own in tumours.items():
-        case = _case(own[::-1], tumour_id, patient, complete)
-        yield case if case is not None else Rejected("no usable diagnosis date", len(own))
+        tumour = _tumour(own, tumour_id, patient, complete)
+        yield (tumour if tumour is not None else Rejected("no usable diagnosis date", len(own)))
+
+
+def _patient(messages: Sequence[Message]) -> _Patient:
+    sex = birth = death = cause = died = None
+    sexes = set()
+    for message in messages:  # of several that are known, the last counts
+        if message.sex is not None:
+            sex = message.sex
+            sexes.add(sex)
+        birth = message.birth or birth
+        death = message.death or death
+        cause = message.cause or cause
+        if message.died is not None:
+            died = died or message.died
+    return _Patient(
+        sex,
+        birth,
+        None if died is None else ("dead" if died else "alive"),
+        death if died else latest([message.seen for message in messages]),
+        cause if died else None,
+        (remarks.OTHER_SEX,) if len(sexes) > 1 else (),
+    )
 
 
 def _by_tumour(messages: Sequence[Message]) -> tuple[dict[str, list[Message]], int]:
     """Rule 1: messages by tumour key, and how many have none."""
     tumours: dict[str, list[Message]] = defaultdict(list)
+    keyless = []
     for message in messages:
-        if message.tumour_id is not None:
+        if message.tumour_id is None:
+            keyless.append(message)
+        else:
             tumours[message.tumour_id].append(message)
-    if len(tumours) and sum(map(len, tumours.values())) == len(messages):
+    if not keyless:
         return tumours, 0
 
     keys_at: dict[_Place, set[str]] = defaultdict(set)
@@ -114,7 +147,6 @@ def _by_tumour(messages: Sequence[Message]) -> tuple[dict[str, list[Message]], i
         for message in own:
             if place := _place(message):
                 keys_at[place].add(tumour_id)
-    keyless = [message for message in messages if message.tumour_id is None]
     unplaced = sorted({place for message in keyless if (place := _place(message))} - set(keys_at))
     for number, place in enumerate(unplaced, 1):
         keys_at[place] = {f"~{number}"}  # ~ keeps it apart from real keys, which may be numbers
@@ -141,85 +173,120 @@ def _place(message: Message) -> _Place | None:
     return message.diagnosed.day, (message.icd10 or "")[:3]
 
 
-def _vital_status(messages: Sequence[Message]) -> str | None:
-    said = {message.died for message in messages}
-    if True in said:
-        return "dead"
-    return "alive" if False in said else None
-
-
-def _case(
-    newest_first: Sequence[Message],
+def _tumour(
+    messages: Sequence[Message],
     tumour_id: str,
     patient: _Patient,
     complete: frozenset[str],
 ) -> Tumour | None:
     """Rules 2 to 9 for one tumour; ``None`` if it has no usable diagnosis date."""
-    by_trust = sorted(newest_first, key=_trust)
-    diagnosed = _first(message.diagnosed for message in by_trust)
+    diagnosed: Moment | None = None
+    icd10 = laterality = region = age = None
+    for message in sorted(messages, key=_describes):  # the most trusted is the last
+        diagnosed = message.diagnosed or diagnosed
+        icd10 = message.icd10 or icd10
+        laterality = message.laterality or laterality
+        region = message.region or region
+        age = age if message.age is None else message.age
     if diagnosed is None:
         return None
-    findings = sorted(
-        (finding for message in newest_first for finding in message.findings),
-        key=lambda finding: finding.origin,
-    )
-    typed = _first(finding for finding in findings if finding.morphology)
-    icd10 = _first(message.icd10 for message in by_trust)
-    therapies = [therapy for message in newest_first for therapy in message.therapies]
+
+    topography = morphology = behaviour = grade = basis = None
+    findings = _by_trust(messages)
+    for finding in reversed(findings):
+        topography = finding.topography or topography
+        if finding.morphology:
+            morphology, behaviour = finding.morphology, finding.behaviour
+        grade = finding.grade or grade
+        basis = finding.basis or basis
+    categories = _categories(findings)
+
+    noticed = {*patient.remarks}
+    treated = dict(_absent(complete))
+    death_by_tumour = death_days = recurrence_days = None
+    for message in messages:
+        for therapy in message.therapies:
+            days = _days_until(therapy, diagnosed)
+            if days is None or days <= _THERAPY_WINDOW_DAYS:
+                treated[therapy.kind] = "yes"
+            if days is not None and days < -remarks.THERAPY_LEAD_DAYS:
+                noticed.add(remarks.THERAPY_BEFORE_DIAGNOSIS)
+        if message.recurred is not None:
+            days = days_between(diagnosed, message.recurred)
+            if days is not None:
+                recurrence_days = days if recurrence_days is None else min(days, recurrence_days)
+            elif before(message.recurred, diagnosed):
+                noticed.add(remarks.RECURRENCE_BEFORE_DIAGNOSIS)
+        death_by_tumour = message.death_by_tumour or death_by_tumour
+        death_days = death_days if message.death_days is None else message.death_days
+        if message.diagnosed is not None and message.diagnosed != diagnosed:
+            noticed.add(remarks.OTHER_DIAGNOSIS_DATE)
+        noticed.update(message.remarks)
+
+    if age is None:
+        age = completed_years(patient.birth, diagnosed)
+        if age is None and patient.birth is not None:
+            noticed.update(_about_age(patient.birth, diagnosed))
     dead = patient.vital_status == "dead"
-    stated_age = _first(message.age for message in by_trust)
-    death_days = _first(message.death_days for message in newest_first) if dead else None
-    recurrences = (days_between(diagnosed, message.recurred) for message in newest_first)
-
-    begun = {therapy.kind for therapy in therapies if _in_window(therapy, diagnosed)}
-
-    def treated(kind: str) -> str | None:
-        return "yes" if kind in begun else ("no" if _COMPLETENESS[kind] in complete else None)
-
-    best = _categories(findings)
+    follow_up_days = death_days if dead else None
+    if follow_up_days is None:
+        follow_up_days = days_between(diagnosed, patient.end)
+        if follow_up_days is None and patient.end is not None and before(patient.end, diagnosed):
+            noticed.add(
+                remarks.DEATH_BEFORE_DIAGNOSIS if dead else remarks.CONTACT_BEFORE_DIAGNOSIS
+            )
     case = Case(
-        patient_id=newest_first[0].patient_id,
+        patient_id=messages[0].patient_id,
         tumour_id=tumour_id,
         sequence=1,
         sex=patient.sex,
-        age=completed_years(patient.birth, diagnosed) if stated_age is None else stated_age,
+        age=age,
         diagnosis_year=diagnosed.year,
         diagnosis_month=diagnosed.month,
-        diagnosis_precision=diagnosed.precision.name.lower(),
+        diagnosis_precision=_PRECISIONS[diagnosed.precision],
         icd10=icd10,
-        topography=_first(finding.topography for finding in findings)
-        or codes.topography_from_icd10(icd10),
-        morphology=typed.morphology if typed else None,
-        behaviour=(typed.behaviour if typed else None) or codes.behaviour_from_icd10(icd10),
-        grade=_first(finding.grade for finding in findings),
-        stage=best.get("stage"),
-        t=best.get("t"),
-        n=best.get("n"),
-        m=best.get("m"),
-        tnm_edition=best.get("edition"),
-        basis=_first(finding.basis for finding in findings),
-        laterality=_first(message.laterality for message in by_trust),
-        region=_first(message.region for message in by_trust),
-        tx_surgery=treated("surgery"),
-        tx_radio=treated("radio"),
-        tx_chemo=treated("chemo"),
-        tx_targeted=treated("targeted"),
-        tx_immuno=treated("immuno"),
-        tx_hormone=treated("hormone"),
-        tx_transplant=treated("transplant"),
+        topography=topography or codes.topography_from_icd10(icd10),
+        morphology=morphology,
+        behaviour=behaviour or codes.behaviour_from_icd10(icd10),
+        grade=grade,
+        stage=categories.get("stage"),
+        t=categories.get("t"),
+        n=categories.get("n"),
+        m=categories.get("m"),
+        tnm_edition=categories.get("edition"),
+        basis=basis,
+        laterality=laterality,
+        region=region,
+        tx_surgery=treated["surgery"],
+        tx_radio=treated["radio"],
+        tx_chemo=treated["chemo"],
+        tx_targeted=treated["targeted"],
+        tx_immuno=treated["immuno"],
+        tx_hormone=treated["hormone"],
+        tx_transplant=treated["transplant"],
         vital_status=patient.vital_status,
-        follow_up_days=days_between(diagnosed, patient.end) if death_days is None else death_days,
-        recurrence_days=min((days for days in recurrences if days is not None), default=None),
+        follow_up_days=follow_up_days,
+        recurrence_days=recurrence_days,
         cause=patient.cause,
-        death_by_tumour=_first(message.death_by_tumour for message in newest_first)
-        if dead
-        else None,
+        death_by_tumour=death_by_tumour if dead else None,
     )
-    return Tumour(diagnosed.day, case)
+    return Tumour(diagnosed.day, case, tuple(sorted(noticed)) if noticed else ())
 
 
-def _trust(message: Message) -> int:
-    return 0 if any(found.origin is Origin.DIAGNOSIS for found in message.findings) else 1
+def _describes(message: Message) -> bool:
+    """Whether a message has a diagnosis document."""
+    return Origin.DIAGNOSIS in [finding.origin for finding in message.findings]
+
+
+def _by_trust(messages: Sequence[Message]) -> list[Finding]:
+    """All findings, the most trusted first: by origin, then the later message."""
+    findings = [finding for message in reversed(messages) for finding in message.findings]
+    if len(findings) > 1:
+        findings.sort(key=_origin)
+    return findings
+
+
+_origin = attrgetter("origin")
 
 
 def _categories(findings: Sequence[Finding]) -> dict[str, str]:
@@ -233,13 +300,25 @@ def _categories(findings: Sequence[Finding]) -> dict[str, str]:
     return {component: category.value for component, category in best.items()}
 
 
-def _in_window(therapy: Therapy, diagnosed: Moment) -> bool:
+@cache
+def _absent(complete: frozenset[str]) -> dict[str, str | None]:
+    """What no message on a therapy means, by kind."""
+    return {kind: "no" if group in complete else None for kind, group in _COMPLETENESS.items()}
+
+
+def _days_until(therapy: Therapy, diagnosed: Moment) -> int | None:
+    """Days from diagnosis to a therapy; ``None`` if it is unknown when."""
     if therapy.days is not None:
-        return therapy.days <= _THERAPY_WINDOW_DAYS
-    if therapy.begun is None or therapy.begun.month is None or diagnosed.month is None:
-        return True
-    return (therapy.begun.day - diagnosed.day).days <= _THERAPY_WINDOW_DAYS
+        return therapy.days
+    begun = therapy.begun
+    if begun is None or max(begun.precision, diagnosed.precision) > Precision.MONTH:
+        return None
+    return (begun.day - diagnosed.day).days
 
 
-def _first(values: Iterable[_T | None]) -> _T | None:
-    return next((value for value in values if value is not None), None)
+def _about_age(birth: Moment, diagnosed: Moment) -> Iterator[str]:
+    """Why there is no age, where both dates are known to the year."""
+    if before(diagnosed, birth):
+        yield remarks.BIRTH_AFTER_DIAGNOSIS
+    elif max(birth.precision, diagnosed.precision) <= Precision.YEAR:
+        yield remarks.IMPOSSIBLE_AGE

@@ -22,7 +22,8 @@ from typing import NamedTuple
 from upcare_mpc.ingest import codes, districts
 from upcare_mpc.ingest.dates import Moment, iso
 from upcare_mpc.ingest.message import Category, Finding, Message, Origin, Therapy
-from upcare_mpc.ingest.staging import STANDING, categories
+from upcare_mpc.ingest.remarks import DEATH_BEFORE_DIAGNOSIS, Notes
+from upcare_mpc.ingest.staging import STANDING, staging
 
 __all__ = [
     "Patient",
@@ -48,6 +49,7 @@ class Patient(NamedTuple):
     died: bool | None
     status_date: Moment | None
     cause: str | None
+    remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Hide the patient."""
@@ -58,13 +60,15 @@ def patient(
     stated: Mapping[str, str], *, birth: Moment | None = None, cause: str | None = None
 ) -> Patient:
     """Read a row of table ``patient``; the tables have no date of birth."""
+    notes = Notes()
     return Patient(
         patient_id=stated.get("PatientId", ""),
-        sex=codes.GERMAN_SEX.get(stated.get("Geschlecht", "")),
+        sex=notes.coded("sex", stated.get("Geschlecht")),
         birth=birth,
         died=_DIED.get(stated.get("Verstorben", "")),
-        status_date=dated(stated, "Datum_Vitalstatus"),
-        cause=codes.icd10(cause),
+        status_date=_noted(stated, "Datum_Vitalstatus", notes),
+        cause=notes.coded("cause", cause),
+        remarks=notes.kinds,
     )
 
 
@@ -85,27 +89,31 @@ def tumour(
         recurred: Date of the earliest recurrence.
     """
     tumour_id = stated.get("oBDS_RKIPatientTumorId")
-    morphology, behaviour = codes.morphology(stated.get("Morphologie_Code"))
+    notes = Notes(remarks=[*person.remarks])
+    coded = stated.get("Morphologie_Code")
+    death_days = stated.get("Anzahl_Tage_Diagnose_Tod")
+    if death_days and death_days.startswith("-"):
+        notes.remarks.append(DEATH_BEFORE_DIAGNOSIS)
     found: list[Category] = []
     for element, fields in tnm.items():
-        found += categories(fields, STANDING[element])
+        found += notes.staged(staging(fields, STANDING[element]))
     return Message(
         key=("oBDS-RKI", person.patient_id, tumour_id) if tumour_id else None,
         patient_id=person.patient_id,
         sex=person.sex,
         birth=person.birth,
         tumour_id=tumour_id,
-        diagnosed=dated(stated, "Diagnosedatum"),
-        icd10=codes.icd10(stated.get("Diagnose_ICD10_Code")),
-        laterality=codes.GERMAN_LATERALITY.get(stated.get("Seitenlokalisation", "")),
+        diagnosed=_noted(stated, "Diagnosedatum", notes),
+        icd10=notes.coded("icd10", stated.get("Diagnose_ICD10_Code")),
+        laterality=notes.coded("laterality", stated.get("Seitenlokalisation")),
         findings=(
             Finding(
                 origin=Origin.DIAGNOSIS,
-                topography=codes.topography(stated.get("Topographie_Code")),
-                basis=codes.basis(stated.get("Diagnosesicherung")),
-                morphology=morphology,
-                behaviour=behaviour,
-                grade=codes.grade(stated.get("Grading")),
+                topography=notes.coded("topography", stated.get("Topographie_Code")),
+                basis=notes.coded("basis", stated.get("Diagnosesicherung")),
+                morphology=notes.coded("morphology", coded),
+                behaviour=codes.morphology(coded)[1],
+                grade=notes.coded("grade", stated.get("Grading")),
                 categories=tuple(found),
             ),
         ),
@@ -114,10 +122,11 @@ def tumour(
         died=person.died,
         death=person.status_date if person.died else None,
         cause=person.cause,
-        death_days=days(stated.get("Anzahl_Tage_Diagnose_Tod")),
+        death_days=days(death_days),
         recurred=recurred,
         age=codes.number("age", stated.get("Diagnosealter")),
         region=districts.nuts(stated.get("Inzidenzort")),
+        remarks=notes.kinds,
     )
 
 
@@ -141,7 +150,7 @@ def systemic(stated: Mapping[str, str]) -> list[Therapy]:
     """Read a row of table ``syst``."""
     return [
         _therapy(kind, stated, "Datum_Beginn_SYST", "Anzahl_Tage_Diagnose_SYST")
-        for kind in codes.GERMAN_THERAPIES.get(stated.get("Therapieart", ""), ())
+        for kind in codes.german_therapies(stated.get("Therapieart"))[0]
     ]
 
 
@@ -153,6 +162,13 @@ def recurrence(stated: Mapping[str, str]) -> Moment | None:
 def dated(stated: Mapping[str, str], column: str) -> Moment | None:
     """A date and the precision in the column beside it."""
     return iso(stated.get(column), stated.get(f"{column}_Genauigkeit"))
+
+
+def _noted(stated: Mapping[str, str], column: str, notes: Notes) -> Moment | None:
+    moment = dated(stated, column)
+    if moment is None:
+        notes.undated(stated.get(column))
+    return moment
 
 
 def days(text: str | None) -> int | None:
