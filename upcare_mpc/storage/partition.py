@@ -69,12 +69,11 @@ class Partition:
         """Write what waits as a run, if anything does."""
         if not self._waiting:
             return
-        whole = pa.Table.from_batches(self._waiting, self._schema)
+        whole = one_batch(pa.Table.from_batches(self._waiting, self._schema))
         self._waiting, self._waiting_bytes = [], 0
-        firsts = np.concatenate([_first_bytes(chunk) for chunk in whole.column(0).chunks])
-        buckets = firsts.astype(np.int64) * self._buckets // MAX_BUCKETS
+        buckets = _first_bytes(whole.column(0)).astype(np.int64) * self._buckets // MAX_BUCKETS
         order = np.argsort(buckets, kind="stable")  # in a bucket in the order of arrival
-        whole = one_batch(whole.take(order))
+        whole = whole.take(pa.array(order))
         edges = np.searchsorted(buckets[order], np.arange(self._buckets + 1))
         with (
             pa.OSFile(str(self._path(self.runs)), "wb") as file,
