@@ -21,7 +21,7 @@ from typing import Self
 from upcare_mpc.cli.network import admit_party, found_network
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.client.researcher import Researcher, new_researcher
-from upcare_mpc.config import DataFiles
+from upcare_mpc.config import DataFiles, SnapshotFolder, Source, WarehouseTable
 from upcare_mpc.errors import InputError, SessionError
 from upcare_mpc.kinds import KINDS
 from upcare_mpc.study.spec import Study
@@ -29,6 +29,7 @@ from upcare_mpc.study.spec import Study
 __all__ = ["LocalNetwork", "LocalPolicy"]
 
 START_S = 60.0
+_TRIAL_SIZE = 10_000  # tumours declared at least: time enough to count when busy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ class LocalNetwork:
         folder: Where everything lies; made and removed by the context manager.
     """
 
-    data: Mapping[str, DataFiles]
+    data: Mapping[str, Source]
     overlap: int
     policy: LocalPolicy
     policies: Mapping[str, LocalPolicy] = field(default_factory=dict)
@@ -161,7 +162,7 @@ class LocalNetwork:
                 self._party_file(name, data, registries, key), "utf-8"
             )
 
-    def _party_file(self, name: str, data: DataFiles, platform: str, researcher: str) -> str:
+    def _party_file(self, name: str, data: Source, platform: str, researcher: str) -> str:
         kinds = ", ".join(f'"{kind}"' for kind in KINDS)
         policy = self.policies.get(name, self.policy)
         purposes = ", ".join(f'"{purpose}"' for purpose in policy.purposes)
@@ -220,10 +221,22 @@ def _trial_size(files: Sequence[Path]) -> int:
     A real registry declares a bound that does not follow from its data.
     """
     smallest = sum(path.stat().st_size // (300 if path.suffix == ".xml" else 30) for path in files)
-    return max(10_000, int(10 ** len(str(max(smallest, 1)))))  # time enough when busy
+    return max(_TRIAL_SIZE, int(10 ** len(str(max(smallest, 1)))))
 
 
-def _data_section(data: DataFiles) -> str:
+def _data_section(source: Source) -> str:
+    match source:
+        case DataFiles():
+            return _files_section(source)
+        case SnapshotFolder(folder=folder):
+            stated = f"snapshots = {json.dumps(str(folder.resolve()))}"
+        case WarehouseTable(url=url, table=table, seconds=seconds):
+            place = f"url = {json.dumps(url)}, table = {json.dumps(table)}, seconds = {seconds}"
+            stated = f"warehouse = {{ {place} }}"
+    return f"[data]\n{stated}\ncases_at_most = {_TRIAL_SIZE}\n"
+
+
+def _files_section(data: DataFiles) -> str:
     files = [str(path.resolve()) for path in data.files]
     lines = [
         "[data]",

@@ -9,7 +9,7 @@ A registry's folder holds
 and the platform's folder the same with ``platform.toml``.
 """
 
-from upcare_mpc.config.data import Data, DataFiles, SnapshotFolder, WarehouseTable
+from upcare_mpc.config.data import Data, DataFiles, SnapshotFolder, Source, WarehouseTable
 from upcare_mpc.config.network import Agreement, PlatformFile, load_agreement, load_platform
 from upcare_mpc.config.party import PartyFile, load_data, load_party
 from upcare_mpc.config.policy import Policy
@@ -22,6 +22,7 @@ __all__ = [
     "PlatformFile",
     "Policy",
     "SnapshotFolder",
+    "Source",
     "WarehouseTable",
     "load_agreement",
     "load_data",

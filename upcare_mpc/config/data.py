@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from upcare_mpc.config.toml_table import Table
 from upcare_mpc.errors import ConfigError
 from upcare_mpc.ingest import encr
 from upcare_mpc.ingest.delivery import TREATMENT_KINDS
 
-__all__ = ["Data", "DataFiles", "SnapshotFolder", "WarehouseTable", "read_data"]
+__all__ = ["Data", "DataFiles", "SnapshotFolder", "Source", "WarehouseTable", "read_data"]
 
 _MAX_CASES = 100_000_000
 _SOURCES = ("files", "snapshots", "warehouse")
@@ -46,10 +47,16 @@ class WarehouseTable:
     Attributes:
         url: Of the database, as Ibis takes it. May hold a password: secret.
         table: Its name.
+        seconds: What the database may take for a study's table. The node's answer leaves after this
+            time, whatever it took.
     """
 
     url: str = field(repr=False)
     table: str
+    seconds: int = 30
+
+
+Source: TypeAlias = DataFiles | SnapshotFolder | WarehouseTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +69,13 @@ class Data:
             follows from it, and never from the records.
     """
 
-    source: DataFiles | SnapshotFolder | WarehouseTable
+    source: Source
     cases_at_most: int
+
+    @property
+    def reach_s(self) -> int:
+        """Seconds that counting may take for the way to the cases and back."""
+        return self.source.seconds if isinstance(self.source, WarehouseTable) else 0
 
 
 def read_data(table: Table, folder: Path) -> Data:
@@ -81,8 +93,12 @@ def read_data(table: Table, folder: Path) -> Data:
         place = SnapshotFolder(folder=folder / table.text("snapshots"))
         return Data(source=place, cases_at_most=cases_at_most)
     warehouse = table.table("warehouse")
-    warehouse.only("url", "table")
-    there = WarehouseTable(url=warehouse.text("url"), table=warehouse.text("table"))
+    warehouse.only("url", "table", "seconds")
+    there = WarehouseTable(
+        url=warehouse.text("url"),
+        table=warehouse.text("table"),
+        seconds=warehouse.integer("seconds", 1, 600) if "seconds" in warehouse.content else 30,
+    )
     return Data(source=there, cases_at_most=cases_at_most)
 
 

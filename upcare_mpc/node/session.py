@@ -86,7 +86,7 @@ class NodeSession:
             UpcareError: Any check fails; then nothing is reserved and the session is dead here.
         """
         started = time.monotonic()
-        counting_s = counting_time(question, party.data.cases_at_most)
+        counting_s = party.data.reach_s + counting_time(question, party.data.cases_at_most)
         descriptor = Descriptor.from_canonical(proposal.descriptor)
         check_descriptor(
             descriptor,

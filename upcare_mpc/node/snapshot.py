@@ -128,7 +128,7 @@ def _digest(snapshots: Snapshots, manifest: Manifest) -> bytes:
 
 
 def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:
-    engine = Warehouse(table.url, table.table)
+    engine = Warehouse(table.url, table.table, seconds=table.seconds)
     place = json.dumps([_without_login(table.url), table.table])
     tumours = engine.tumours()
     return Snapshot(

@@ -17,7 +17,17 @@ in situ and uncertain ones belong to it (D09.0, D41.4).
 import re
 from typing import Final
 
-__all__ = ["SITE_GROUPS", "site_group"]
+__all__ = [
+    "GROUP_OF_CODE",
+    "IN_SITU",
+    "MELANOMA",
+    "MORPHOLOGIES",
+    "NEEDS_MORPHOLOGY",
+    "OTHER",
+    "SITE_GROUPS",
+    "TUMOUR",
+    "site_group",
+]
 
 SITE_GROUPS: Final = {
     "oral_pharynx": "C00-C14",
@@ -58,10 +68,10 @@ SITE_GROUPS: Final = {
 }
 """The ICD-10 codes of each group; ``other`` has all of C00-D48 that no other group names."""
 
-_OTHER: Final = "other"
+OTHER: Final = "other"
 
 # Morphologies that decide whatever the topography is; the first block that holds one counts.
-_MORPHOLOGIES: Final = (
+MORPHOLOGIES: Final = (
     ("mesothelioma", 9050, 9055),
     ("kaposi", 9140, 9140),
     ("nhl", 9590, 9597),
@@ -76,11 +86,11 @@ _MORPHOLOGIES: Final = (
     ("leukaemia", 9800, 9948),
     ("mds_mpn", 9950, 9992),
 )
-_MELANOMA: Final = range(8720, 8791)
-_NEEDS_MORPHOLOGY: Final = frozenset({"C42", "C44", "C77"})
-_IN_SITU: Final = {"C50": "breast_in_situ", "C53": "cervix_in_situ", "C67": "bladder"}
+MELANOMA: Final = range(8720, 8791)
+NEEDS_MORPHOLOGY: Final = frozenset({"C42", "C44", "C77"})
+IN_SITU: Final = {"C50": "breast_in_situ", "C53": "cervix_in_situ", "C67": "bladder"}
 _MALIGNANT, _SITU, _UNCERTAIN = "3", "2", "1"
-_TUMOUR = re.compile(r"C[0-9]{2}|D[0-3][0-9]|D4[0-8]")
+TUMOUR = re.compile(r"C[0-9]{2}|D[0-3][0-9]|D4[0-8]")
 
 
 def site_group(
@@ -102,28 +112,28 @@ def site_group(
 
 
 def _of_icd10(code: str) -> str | None:
-    if not _TUMOUR.match(code):
+    if not TUMOUR.match(code):
         return None
-    return _GROUPS.get(code) or _GROUPS.get(code[:3], _OTHER)
+    return GROUP_OF_CODE.get(code) or GROUP_OF_CODE.get(code[:3], OTHER)
 
 
 def _of_icd_o(site: str, morphology: str | None, behaviour: str) -> str | None:
     number = int(morphology) if morphology is not None and morphology.isdecimal() else None
-    if number is None and site in _NEEDS_MORPHOLOGY:
+    if number is None and site in NEEDS_MORPHOLOGY:
         return None
     if number is not None and behaviour in {_MALIGNANT, _UNCERTAIN}:
-        for group, first, last in _MORPHOLOGIES:
+        for group, first, last in MORPHOLOGIES:
             if first <= number <= last:
                 return group
     if behaviour == _SITU:
-        return _IN_SITU.get(site, _OTHER)
+        return IN_SITU.get(site, OTHER)
     if behaviour == _UNCERTAIN and site == "C67":
         return "bladder"
     if behaviour != _MALIGNANT:
-        return _OTHER
+        return OTHER
     if site == "C44":
-        return "melanoma" if number in _MELANOMA else "skin_nonmelanoma"
-    return _GROUPS.get(site, _OTHER)
+        return "melanoma" if number in MELANOMA else "skin_nonmelanoma"
+    return GROUP_OF_CODE.get(site, OTHER)
 
 
 def _blocks() -> dict[str, str]:
@@ -140,4 +150,4 @@ def _blocks() -> dict[str, str]:
     return groups
 
 
-_GROUPS: Final = _blocks()
+GROUP_OF_CODE: Final = _blocks()
