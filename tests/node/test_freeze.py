@@ -319,15 +319,64 @@ def test_a_list_that_names_nobody_here_destroys_nothing_that_is_in_force(tmp_pat
     assert names(folder, "destroyed") == set()
 
 
-def test_who_was_deleted_does_not_come_back_with_an_older_list(tmp_path: Path) -> None:
+def test_who_was_deleted_does_not_come_back_by_a_forgotten_list(tmp_path: Path) -> None:
     folder = tmp_path / "snapshots"
     freeze(DATA, folder)
     new = freeze(replace(DATA, deletions=listed(tmp_path, *first_patients(1))), folder)
 
-    with pytest.raises(RefusedError, match="was destroyed"):
-        freeze(DATA, folder)
+    for files in (DATA.files, (FRENCH,)):
+        with pytest.raises(ConfigError, match="wanted a list again, got none"):
+            freeze(DataFiles(files=files), folder)
 
     assert Snapshots(folder).current() == new
+
+
+def test_content_that_was_destroyed_comes_back_by_a_deliberate_hand_alone(tmp_path: Path) -> None:
+    """A patient was put on the list by mistake, and is taken off it."""
+    folder = tmp_path / "snapshots"
+    old = freeze(DATA, folder)
+    new = freeze(replace(DATA, deletions=listed(tmp_path, *first_patients(1))), folder)
+    nobody = replace(DATA, deletions=listed(tmp_path))
+
+    with pytest.raises(RefusedError, match=rf"remove its receipt {old.digest.hex()}\.destroyed"):
+        freeze(nobody, folder)
+    assert Snapshots(folder).current() == new
+
+    (folder / f"{old.digest.hex()}.destroyed").unlink()
+    assert freeze(nobody, folder).digest == old.digest
+
+
+def test_lost_rows_are_frozen_again(tmp_path: Path) -> None:
+    first = freeze(DATA, tmp_path)
+    Snapshots(tmp_path).rows(first).unlink()
+
+    assert freeze(DATA, tmp_path).digest == first.digest
+    assert Snapshots(tmp_path).rows(first).exists()
+
+
+def test_rows_under_a_lost_manifest_are_not_thrown_away(tmp_path: Path) -> None:
+    first = freeze(DATA, tmp_path)
+    (tmp_path / f"{first.digest.hex()}.json").unlink()
+
+    with pytest.raises(DataError, match="manifest of the snapshot in force is damaged"):
+        freeze(DATA, tmp_path)
+
+    assert Snapshots(tmp_path).rows(first).exists()
+
+
+def test_a_change_of_equal_size_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "changing.csv"
+    file.write_bytes(FRENCH.read_bytes())
+    read = module._read
+
+    def read_while_it_changes(*given: Any) -> None:
+        read(*given)
+        file.write_bytes(FRENCH.read_bytes().replace(b";1984;", b";1985;"))
+
+    monkeypatch.setattr(module, "_read", read_while_it_changes)
+
+    with pytest.raises(DataError, match="has changed while it was read"):
+        freeze(DataFiles(files=(file,)), tmp_path / "snapshots")
 
 
 def test_a_crash_before_the_destruction_is_made_good_at_the_next_call(

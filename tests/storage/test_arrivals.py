@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from upcare_mpc.errors import DataError
 from upcare_mpc.ingest.deletions import NOTHING, Deletions
 from upcare_mpc.ingest.delivery import Delivery, Source, arrivals, groups, read
 from upcare_mpc.ingest.message import Message
 from upcare_mpc.records.variables import VARIABLES
 from upcare_mpc.storage import arrivals as module
-from upcare_mpc.storage import reduction
+from upcare_mpc.storage import partition, reduction
 from upcare_mpc.storage.arrivals import Arrivals, forget_arrivals
 from upcare_mpc.storage.reduction import reduced_rows
 from upcare_mpc.storage.snapshot_rows import pseudonym
@@ -41,6 +42,7 @@ def opened(folder: Path, plan: str = "plan", secret: bytes = SECRET, size: int =
 def on_disk(
     sources: Iterable[Source], folder: Path, deletions: Deletions = NOTHING, *, size: int = 0
 ) -> tuple[list[dict[str, Any]], Arrivals]:
+    folder.mkdir(exist_ok=True)
     waiting = opened(folder, size=size)
     for group in groups(list(sources)):
         waiting.tally.formats[group.format.value] += len(group.sources)
@@ -265,3 +267,123 @@ def test_the_folder_is_the_operators_alone(tmp_path: Path) -> None:
     opened(tmp_path)
 
     assert (tmp_path / "arrivals").stat().st_mode & 0o777 == 0o700
+
+
+# --- what a review has found ------------------------------------------------------------------
+
+
+def keyed(key: str | None, inside: str = "", *, number: int, day: str = "2015-03-04") -> str:
+    attribute = f' Tumor_ID="{key}"' if key else ""
+    return (
+        f'<Meldung Melder_ID="m" Meldung_ID="{number}"><Tumorzuordnung{attribute}>'
+        f"<Primaertumor_ICD><Code>C50.9</Code></Primaertumor_ICD><Diagnosedatum>{day}"
+        f"</Diagnosedatum></Tumorzuordnung>{inside}</Meldung>"
+    )
+
+
+def one_patient(*messages: str) -> Source:
+    inside = "".join(messages)
+    return from_bytes(
+        obds(f'<Patient Patient_ID="P1"><Menge_Meldung>{inside}</Menge_Meldung></Patient>')
+    )
+
+
+SURGERY = "<OP><Intention>K</Intention><Datum>2015-04-01</Datum></OP>"
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [keyed("1", number=1), keyed(None, number=2)],
+        [keyed("1", number=1), keyed("2", number=2, day="2018-01-02"), keyed(None, number=3)],
+        [keyed("1", number=1), keyed("2", number=2), keyed(None, SURGERY, number=3)],
+    ],
+)
+def test_messages_without_a_key_go_with_the_tumour_that_is_deleted(
+    tmp_path: Path, messages: list[str]
+) -> None:
+    """They neither stay as a tumour of their own nor move to another one."""
+    sources = [one_patient(*messages)]
+    deletions = Deletions(tumours=frozenset({("P1", "1")}))
+    delivery = read(sources, complete=COMPLETE, deletions=deletions)
+
+    rows, waiting = on_disk(sources, tmp_path, deletions)
+
+    check_equal(rows, waiting, delivery)
+    assert {case.tumour_id for case in delivery.cases} <= {"2"}
+    assert all(case.tx_surgery is None for case in delivery.cases)
+
+
+@pytest.mark.parametrize("count", [0, 300])
+def test_a_tumour_in_messages_and_in_a_row_counts_once(tmp_path: Path, count: int) -> None:
+    path = next(path for path in DELIVERIES if "FR-A" in path.name)
+    header, row = encr_rows(path, [0]).splitlines(keepends=True)
+    cells = row.split(b";")
+    columns = header.strip().split(b";")
+    patient, tumour = (cells[columns.index(name)].decode() for name in (b"PAT", b"TUM"))
+    more = [row.replace(patient.encode(), b"other-%d" % number) for number in range(count)]
+    said = message(patient, ("m", "1"), "C61", "1984-07-15").replace(
+        'Tumor_ID="1"', f'Tumor_ID="{tumour}"'
+    )
+    sources = [from_bytes(header + row + b"".join(more)), from_bytes(obds(said))]
+
+    rows, waiting = on_disk(sources, tmp_path)
+
+    check_equal(rows, waiting, read(sources, complete=COMPLETE))
+    mine = [row for row in rows if row["pseudonym"] == pseudonym(SECRET, patient)]
+    assert [(row["icd10"], row["sequence"]) for row in mine] == [("C61", 1)]
+    assert waiting.tally.replaced == 1
+
+
+def test_a_deleted_message_leaves_no_trace_in_the_format(tmp_path: Path) -> None:
+    version_2 = (
+        b"<ADT_GEKID><Menge_Patient><Patient><Patienten_Stammdaten Patient_ID='a'/><Menge_Meldung>"
+        b"<Meldung Melder_ID='m' Meldung_ID='9'><Tumorzuordnung Tumor_ID='1'><Diagnosedatum>"
+        b"04.03.2015</Diagnosedatum></Tumorzuordnung></Meldung></Menge_Meldung></Patient>"
+        b"</Menge_Patient></ADT_GEKID>"
+    )
+    sources = [
+        from_bytes(obds(message("a", ("m", "1"), "C50", "2015-03-04"))),
+        from_bytes(version_2),
+    ]
+    deletions = Deletions(messages=frozenset({("m", "9")}))
+
+    rows, _ = on_disk(sources, tmp_path, deletions)
+
+    assert [row["format"] for row in rows] == ["oBDS 3"]
+
+
+def test_a_number_that_many_patients_share_is_noticed(tmp_path: Path) -> None:
+    patients = [message(name, ("m", "1"), "C50", "2015-03-04") for name in "abcde"]
+    sources = [from_bytes(obds(*patients))]
+
+    rows, waiting = on_disk(sources, tmp_path)
+
+    check_equal(rows, waiting, read(sources, complete=COMPLETE))
+    assert len(rows) == 1
+    assert waiting.tally.remarks["correction names another patient"] == 4
+
+
+def test_one_patient_id_for_everybody_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reduction, "MAX_PATIENT_MESSAGES", 10)
+    monkeypatch.setattr(partition, "MAX_BUCKET_ROWS", 100)
+    everybody = [message("unknown", ("m", str(n)), "C50", "2015-03-04") for n in range(11)]
+    path = next(path for path in DELIVERIES if "FR-A" in path.name)
+
+    with pytest.raises(DataError, match="a patient with more than 10 messages"):
+        on_disk([from_bytes(obds(*everybody))], tmp_path / "messages")
+    with pytest.raises(DataError, match="more than 100 messages or rows in one part"):
+        on_disk([from_file(path)], tmp_path / "rows")
+
+
+def test_many_small_files_are_not_many_small_batches(tmp_path: Path) -> None:
+    sources = [
+        from_bytes(obds(message(f"p{n}", ("m", str(n)), "C50", "2015-03-04"))) for n in range(700)
+    ]
+
+    rows, waiting = on_disk(sources, tmp_path)
+
+    assert len(rows) == 700
+    assert waiting.frames.runs == 1

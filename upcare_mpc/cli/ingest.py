@@ -1,23 +1,26 @@
 """`upcare ingest`: from a registry's files to a frozen snapshot and a quality report."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from upcare_mpc.cli import show
 from upcare_mpc.config import DataFiles
-from upcare_mpc.errors import DataError
+from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.ingest.delivery import TREATMENT_KINDS
+from upcare_mpc.ingest.encr import COLUMNS, MISSING
+from upcare_mpc.ingest.validation import Schemas
 from upcare_mpc.node import freeze as freezing
 from upcare_mpc.node.quality import REPORTS, quality_report, validate, write_report
-from upcare_mpc.quality import text
 from upcare_mpc.records.availability import proposal
+from upcare_mpc.storage.durable import replace_text
 from upcare_mpc.storage.snapshot import Manifest, Snapshots
 
 __all__ = ["ingest"]
@@ -53,6 +56,12 @@ _WORDS = {"checking": "hashing files", "reading": "reading", "freezing": "freezi
     help="CSV list of patients, tumours or messages to leave out.",
 )
 @click.option(
+    "--encr-missing",
+    multiple=True,
+    metavar="COLUMN=CODE[,CODE...]",
+    help="Codes that mean unknown in ENCR files, in place of the usual ones. May be repeated.",
+)
+@click.option(
     "--schema",
     "schemas",
     multiple=True,
@@ -65,6 +74,7 @@ def ingest(
     folder: Path,
     complete: tuple[str, ...],
     deletions: Path | None,
+    encr_missing: tuple[str, ...],
     schemas: tuple[Path, ...],
     *,
     as_json: bool,
@@ -80,20 +90,40 @@ def ingest(
 
     Example: upcare ingest parties/de-a/data --complete systemic --out frozen
     """
-    data = DataFiles(files=_files(paths), complete=frozenset(complete), deletions=deletions)
-    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        if folder.resolve().is_relative_to(path.resolve()):
+            raise ConfigError("--out: wanted a folder outside of what is read")
+    data = DataFiles(
+        files=_files(paths),
+        complete=frozenset(complete),
+        deletions=deletions,
+        encr_missing={**MISSING, **_codes(encr_missing)},
+    )
+    known = Schemas(schemas)
+
+    def report(snapshots: Snapshots, manifest: Manifest) -> None:
+        validation = validate(data.files, known) if schemas else None
+        write_report(quality_report(snapshots, manifest, validation), folder)
+        replace_text(folder / _PROPOSAL, proposal(list(manifest.account.formats)))
+
     with _progress() as progress:
-        manifest = freezing.freeze(data, folder, progress=progress)
-    validation = validate(data.files, schemas) if schemas else None
-    report = quality_report(Snapshots(folder), manifest, validation)
-    write_report(report, folder)
-    (folder / _PROPOSAL).write_text(proposal(list(manifest.account.formats)), "utf-8")
+        manifest = freezing.freeze(data, folder, progress=progress, afterwards=report)
     if as_json:
         click.echo(json.dumps(_summary(manifest)))
         return
-    click.echo(text.render(report), nl=False)
+    click.echo((folder / REPORTS[0]).read_text("utf-8"), nl=False)
     show.talk.print(f"The report is in {', '.join(REPORTS)} beside the snapshot, in {folder.name}.")
     show.talk.print(f"A proposal for what you may state about your data is in {_PROPOSAL}.")
+
+
+def _codes(stated: tuple[str, ...]) -> dict[str, frozenset[str]]:
+    codes = {}
+    for option in stated:
+        column, _, listed = option.partition("=")
+        if column not in COLUMNS or not listed:
+            raise ConfigError(f"--encr-missing: wanted COLUMN=CODE, got {option!r}")
+        codes[column] = frozenset(listed.split(","))
+    return codes
 
 
 def _files(paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -103,11 +133,31 @@ def _files(paths: tuple[Path, ...]) -> tuple[Path, ...]:
         if path.is_file():
             found.append(path)
             continue
-        inside = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        if not path.is_dir():
+            raise DataError(f"{path.name}: wanted a file or a folder")
+        inside = sorted(_below(path))
         if not inside:
             raise DataError(f"{path.name}: no file in this folder")
         found += inside
+    if not all(path.name.isprintable() for path in found):
+        raise DataError("wanted names of files that can be shown, got one with control characters")
     return tuple(found)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> NoReturn:
+        raise DataError(f"{Path(error.filename).name}: the folder cannot be read") from None
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if (Path(place) / name).is_symlink():
+                raise DataError(f"{name}: a link to a folder; name the folder itself")
+        yield from (
+            found
+            for name in names
+            if not name.startswith(".") and (found := Path(place) / name).is_file()
+        )
 
 
 @contextmanager

@@ -30,12 +30,12 @@ from upcare_mpc.ingest import adt, encr, obds, rki_tables, rki_xml
 from upcare_mpc.ingest.deletions import NOTHING, Deletions
 from upcare_mpc.ingest.detect import HEAD_BYTES, Format, detect
 from upcare_mpc.ingest.encr import Batch
-from upcare_mpc.ingest.message import Message, Rejected, Tumour
+from upcare_mpc.ingest.message import DELETED, Message, Rejected, Tumour
 from upcare_mpc.ingest.reduce import reduce_patient
 from upcare_mpc.records.case import Case
 
 __all__ = [
-    "DELETED",
+    "MOVED",
     "NO_PATIENT",
     "TREATMENT_KINDS",
     "Delivery",
@@ -53,7 +53,7 @@ TREATMENT_KINDS = frozenset({"surgery", "radio", "systemic"})
 hormone therapy, and transplant."""
 
 NO_PATIENT = "no patient id"
-DELETED = "on the deletion list"
+MOVED = "correction names another patient"
 
 _MESSAGES = {Format.OBDS: obds.messages, Format.ADT: adt.messages, Format.RKI: rki_xml.messages}
 
@@ -251,8 +251,10 @@ class _Intake:
             self.tally.rejected[NO_PATIENT] += 1
             return
         key = message.key or self.tally.messages
-        if self._by_key.pop(key, None) is not None:
+        if (earlier := self._by_key.pop(key, None)) is not None:
             self.tally.replaced += 1
+            if earlier.patient_id != message.patient_id:
+                self.tally.remarks[MOVED] += 1
         self._by_key[key] = message  # at the end: a correction is later than what it corrects
 
     def tumours(self, complete: frozenset[str], deletions: Deletions) -> Iterator[Tumour]:
@@ -263,18 +265,23 @@ class _Intake:
                 self.tally.rejected[DELETED] += 1
             else:
                 by_patient[message.patient_id].append(message)
+        for patient_id, messages in by_patient.items():
+            for outcome in reduce_patient(
+                messages, complete=complete, deleted=deletions.tumours_of(patient_id)
+            ):
+                if isinstance(outcome, Rejected):
+                    self.tally.rejected[outcome.reason] += outcome.messages
+                else:
+                    self.tally.remarks.update(outcome.remarks)
+                    self.tally.replaced += (
+                        self._rows.pop((patient_id, outcome.case.tumour_id), None) is not None
+                    )
+                    yield outcome
         for key, row in self._rows.items():
             if deletions.name_tumour(*key):
                 self.tally.rejected[DELETED] += 1
             else:
                 yield row
-        for messages in by_patient.values():
-            for outcome in reduce_patient(messages, complete=complete):
-                if isinstance(outcome, Rejected):
-                    self.tally.rejected[outcome.reason] += outcome.messages
-                else:
-                    self.tally.remarks.update(outcome.remarks)
-                    yield outcome
 
 
 def _in_sequence(tumours: Iterable[Tumour]) -> tuple[Case, ...]:

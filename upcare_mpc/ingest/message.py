@@ -10,12 +10,13 @@ alone.
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from upcare_mpc.ingest.dates import Moment
 from upcare_mpc.records.case import Case
 
 __all__ = [
+    "DELETED",
     "Category",
     "Finding",
     "Message",
@@ -25,6 +26,8 @@ __all__ = [
     "Therapy",
     "Tumour",
 ]
+
+DELETED: Final = "on the deletion list"
 
 
 class Origin(IntEnum):

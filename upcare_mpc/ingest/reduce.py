@@ -15,9 +15,9 @@ RULES (change one, and `RULES_VERSION` with it: it is part of every snapshot's d
 4.  Topography, if not stated, is derived from ICD-10 for solid malignant tumours; behaviour, if
     not stated, from its chapter (C malignant, D00-D09 in situ).
 5.  A tumour without a usable diagnosis date is rejected.
-6.  Therapy counts if it began at most 365 days after diagnosis, or if it is unknown when (no date,
-    or no month in one of the two dates). Absent therapy is "no" if the registry declares this kind
-    complete, else unknown.
+6.  Therapy counts if it began at most 90 days before and at most 365 days after diagnosis, or if it
+    is unknown when (no date, or no month in one of the two dates). Absent therapy is "no" if the
+    registry declares this kind complete, else unknown.
 7.  Death, its cause, sex and birth are the patient's: any message tells them for all of the
     tumours, the later one if they differ. Whether the tumour was the cause is the tumour's own.
     Follow-up ends at death (unknown if its date is unknown), else on the latest day that any
@@ -27,8 +27,14 @@ RULES (change one, and `RULES_VERSION` with it: it is part of every snapshot's d
     what its dates, coarsened for delivery, would give.
 9.  Recurrence is the earliest one that any message of the tumour reports with a date not before
     the diagnosis.
+10. A tumour that messages report and an ENCR row too is the messages': they say more. The row
+    counts as replaced.
 
-Limits: tumour and patient keys are taken to be the registry's own, the same in all its sources.
+The version rises with any change of a reader or a list of codes that changes a case, too.
+
+Limits: tumour and patient keys are taken to be the registry's own, the same in all its sources;
+where two sources number tumours differently, they count twice. A keyless message whose date is of
+another precision than the keyed ones makes a tumour of its own (rule 1).
 """
 
 from collections import defaultdict
@@ -48,6 +54,7 @@ from upcare_mpc.ingest.dates import (
     latest,
 )
 from upcare_mpc.ingest.message import (
+    DELETED,
     Category,
     Finding,
     Message,
@@ -60,7 +67,7 @@ from upcare_mpc.records.case import Case
 
 __all__ = ["RULES_VERSION", "reduce_patient"]
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 
 _THERAPY_WINDOW_DAYS = 365
 _COMPLETENESS = {
@@ -91,16 +98,24 @@ class _Patient:
 
 
 def reduce_patient(
-    messages: Sequence[Message], *, complete: frozenset[str]
+    messages: Sequence[Message],
+    *,
+    complete: frozenset[str],
+    deleted: frozenset[str] = frozenset(),
 ) -> Iterator[Tumour | Rejected]:
     """Reduce all messages of one patient, in delivery order, to cases.
 
     Args:
         messages: At least one; all of the same patient; corrections already applied.
         complete: Kinds of treatment declared complete: ``surgery``, ``radio``, ``systemic``.
+        deleted: Keys of tumours on the deletion list; their messages tell nothing, those without a
+            key that belong to them included.
     """
-    patient = _patient(messages)
     tumours, homeless = _by_tumour(messages)
+    if gone := {id(m) for key in deleted & tumours.keys() for m in tumours.pop(key)}:
+        yield Rejected(DELETED, len(gone))
+        messages = [message for message in messages if id(message) not in gone]
+    patient = _patient(messages)
     if homeless:
         yield Rejected("no tumour key", homeless)
     for tumour_id, own in tumours.items():
@@ -207,7 +222,7 @@ def _tumour(
     for message in messages:
         for therapy in message.therapies:
             days = _days_until(therapy, diagnosed)
-            if days is None or days <= _THERAPY_WINDOW_DAYS:
+            if days is None or -remarks.THERAPY_LEAD_DAYS <= days <= _THERAPY_WINDOW_DAYS:
                 treated[therapy.kind] = "yes"
             if days is not None and days < -remarks.THERAPY_LEAD_DAYS:
                 noticed.add(remarks.THERAPY_BEFORE_DIAGNOSIS)

@@ -138,6 +138,9 @@ class Schemas:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            if not path.is_file():
+                raise ConfigError(f"{path.name}: wanted an XML schema, got no readable XML file")
         self._schemas = [_load(path) for path in paths]
 
     def check(self, stream: BinaryIO, name: str) -> Validation:

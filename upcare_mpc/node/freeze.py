@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 from upcare_mpc import __version__
 from upcare_mpc.config import DataFiles
-from upcare_mpc.errors import DataError, UpcareError
+from upcare_mpc.errors import ConfigError, DataError, UpcareError
 from upcare_mpc.ingest.deletions import NOTHING, Deletions, read_deletions
 from upcare_mpc.ingest.delivery import Group, Source, arrivals, check_complete, groups
 from upcare_mpc.ingest.encr import Batch
@@ -37,6 +37,8 @@ __all__ = ["CHECKPOINT_BYTES", "Progress", "freeze"]
 
 CHECKPOINT_BYTES: Final = 2**28
 """After how many bytes of files a checkpoint is made, at the end of the file then being read."""
+
+_State: TypeAlias = tuple[int, int, int]
 
 _CHUNK_BYTES: Final = 2**22
 _NOTICE_ARRIVALS: Final = 512
@@ -53,7 +55,11 @@ class Progress:
 
 
 def freeze(
-    data: DataFiles, folder: Path, *, progress: Callable[[Progress], None] = lambda _: None
+    data: DataFiles,
+    folder: Path,
+    *,
+    progress: Callable[[Progress], None] = lambda _: None,
+    afterwards: Callable[[Snapshots, Manifest], None] = lambda _snapshots, _manifest: None,
 ) -> Manifest:
     """Freeze a registry's files and put the snapshot in force, or find that it is.
 
@@ -61,6 +67,7 @@ def freeze(
         data: Where the files are and how to read them.
         folder: Of the snapshots.
         progress: Called now and then.
+        afterwards: Called at the end, while nobody else writes there.
 
     Raises:
         DataError: A file is missing, changes meanwhile, or is not readable as a whole; the text
@@ -71,12 +78,18 @@ def freeze(
     check_complete(data.complete)
     snapshots = Snapshots(folder)
     with snapshots.writing():
+        before = _states(data.files)
         sources = _sources(data, progress)
         deletions = _deletions(data)
         manifest = snapshots.current()
+        _check_list(manifest, sources)
         try:
-            if manifest is None or manifest.sources != sources:
-                manifest = _freeze(data, snapshots, sources, deletions, progress)
+            if (
+                manifest is None
+                or manifest.sources != sources
+                or not snapshots.rows(manifest).exists()
+            ):
+                manifest = _freeze(data, before, snapshots, sources, deletions, progress)
         except OSError:  # its text holds a path
             forget_arrivals(folder)
             raise DataError(
@@ -88,11 +101,13 @@ def freeze(
         forget_arrivals(folder)  # also those of a process that was killed at the very end
         for digest in snapshots.outdated(sources.deletions):
             snapshots.destroy(digest, reason=_OBJECTION, now=datetime.now(UTC))
+        afterwards(snapshots, manifest)
         return manifest
 
 
 def _freeze(
     data: DataFiles,
+    before: Sequence[_State],
     snapshots: Snapshots,
     sources: Sources,
     deletions: Deletions,
@@ -104,9 +119,9 @@ def _freeze(
         secret=snapshots.secret(),
         size=sum(file.size for file in sources.files),
     )
+    _read(data, waiting, progress)
+    _check_unchanged(data, before)
     with _no_cycle_search():
-        _read(data, waiting, progress)
-        _check_unchanged(data, sources)
         return _write(data, snapshots, waiting, sources, deletions, progress)
 
 
@@ -131,7 +146,8 @@ def _read(data: DataFiles, waiting: Arrivals, progress: Callable[[Progress], Non
     for number, group in enumerate(ordered[waiting.groups :], waiting.groups + 1):
         found = arrivals(group, complete=data.complete, encr_missing=data.encr_missing)
         waiting.tally.formats[group.format.value] += len(group.sources)
-        waiting.take(_noticed(found, done, files, progress), group.format.value)
+        with _no_cycle_search():  # between two groups it takes the parsers of the last one
+            waiting.take(_noticed(found, done, files, progress), group.format.value)
         done += files.size([group])
         if done - since >= CHECKPOINT_BYTES or number == len(ordered):
             waiting.checkpoint(number)
@@ -221,11 +237,12 @@ def _sources(data: DataFiles, progress: Callable[[Progress], None]) -> Sources:
             raise DataError(f"{path.name}: no such data file")
     whole = sum(path.stat().st_size for path in data.files)
     files: list[SourceFile] = []
+    done = 0
     for path in data.files:
-        done = sum(file.size for file in files)
         files.append(
             _source_file(path, lambda read: progress(Progress("checking", read, whole)), done)
         )
+        done += files[-1].size
     return Sources(
         files=tuple(files),
         rules=RULES_VERSION,
@@ -252,9 +269,21 @@ def _source_file(
     return SourceFile(name=path.name, sha256=digest.hexdigest(), size=size)
 
 
-def _check_unchanged(data: DataFiles, sources: Sources) -> None:
-    for path, stated in zip(data.files, sources.files, strict=True):
-        if path.stat().st_size != stated.size:
+def _states(paths: Sequence[Path]) -> list[_State]:
+    """What changes when a file does, or another one takes its name."""
+    found: list[_State] = []
+    for path in paths:
+        try:
+            now = path.stat()
+        except OSError:
+            raise DataError(f"{path.name}: no such data file") from None
+        found.append((now.st_ino, now.st_size, now.st_mtime_ns))
+    return found
+
+
+def _check_unchanged(data: DataFiles, before: Sequence[_State]) -> None:
+    for path, was, now in zip(data.files, before, _states(data.files), strict=True):
+        if now != was:
             raise DataError(f"{path.name}: the file has changed while it was read")
 
 
@@ -263,6 +292,15 @@ def _deletions(data: DataFiles) -> Deletions:
         return NOTHING
     with data.deletions.open("rb") as file:
         return read_deletions(file, data.deletions.name)
+
+
+def _check_list(manifest: Manifest | None, sources: Sources) -> None:
+    """Refuse to go on without a deletion list after there was one: who is on it would return."""
+    if manifest is not None and manifest.sources.deletions and not sources.deletions:
+        raise ConfigError(
+            "the snapshot in force was frozen with a deletion list; wanted a list again, got none "
+            "(if nobody is to be left out any more, give one with nothing but its header)"
+        )
 
 
 def _plan(sources: Sources) -> str:

@@ -14,6 +14,7 @@ from upcare_mpc.ingest.detect import HEAD_BYTES, Format, detect
 from upcare_mpc.ingest.validation import Schemas, Validation
 from upcare_mpc.quality import page, text
 from upcare_mpc.quality.report import QualityReport
+from upcare_mpc.storage.durable import replace_text
 from upcare_mpc.storage.quality_counts import count
 from upcare_mpc.storage.snapshot import Manifest, Snapshots
 
@@ -43,20 +44,18 @@ def quality_report(
     )
 
 
-def validate(files: Sequence[Path], schemas: Sequence[Path]) -> Validation:
+def validate(files: Sequence[Path], schemas: Schemas) -> Validation:
     """Hold the XML files of a delivery against schemas.
 
     Raises:
-        ConfigError: A schema is none.
         DataError: A file cannot be read at all.
     """
-    known = Schemas(schemas)
     found = []
     for path in files:
         with path.open("rb") as file:
             if detect(file.read(HEAD_BYTES), path.name) in _XML:
                 file.seek(0)
-                found.append(known.check(file, path.name))
+                found.append(schemas.check(file, path.name))
     return reduce(add, found, Validation())
 
 
@@ -67,7 +66,4 @@ def write_report(report: QualityReport, folder: Path) -> None:
         (text.render(report), json.dumps(report.to_json(), indent=2) + "\n", page.render(report)),
         strict=True,
     ):
-        fresh = folder / f"{name}.new"
-        fresh.touch(mode=0o600)
-        fresh.write_text(content, "utf-8")
-        fresh.replace(folder / name)
+        replace_text(folder / name, content)

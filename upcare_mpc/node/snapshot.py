@@ -20,7 +20,7 @@ from upcare_mpc.config import Data, DataFiles, SnapshotFolder, WarehouseTable
 from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.kinds import Kind
 from upcare_mpc.node.freeze import freeze
-from upcare_mpc.storage.snapshot import Manifest, Snapshots
+from upcare_mpc.storage.snapshot import Snapshots
 from upcare_mpc.storage.warehouse import Warehouse
 from upcare_mpc.study.layout import Layout, Measures
 
@@ -101,8 +101,8 @@ def renewed(data: Data, state: Path, old: Snapshot) -> Snapshot | None:
     if not isinstance(data.source, SnapshotFolder):
         return None
     snapshots = Snapshots(data.source.folder)
-    manifest = snapshots.current()
-    if manifest is None or _digest(snapshots, manifest) == old.digest:
+    content = snapshots.in_force()
+    if content is None or _digest(snapshots, content) == old.digest:
         return None
     return load_snapshot(data, state)
 
@@ -118,13 +118,13 @@ def _frozen(snapshots: Snapshots, state: Path) -> Snapshot:
             f"{manifest.tumours} tumours of {manifest.patients} patients, "
             f"{_sum(account.rejected)} messages rejected, from {', '.join(sorted(account.formats))}"
         ),
-        digest=_digest(snapshots, manifest),
+        digest=_digest(snapshots, manifest.digest),
         engine=snapshots.open(manifest, state / "spill" / manifest.digest.hex()),
     )
 
 
-def _digest(snapshots: Snapshots, manifest: Manifest) -> bytes:
-    return _named(snapshots.secret(), b"snapshot", manifest.digest)
+def _digest(snapshots: Snapshots, content: bytes) -> bytes:
+    return _named(snapshots.secret(), b"snapshot", content)
 
 
 def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:

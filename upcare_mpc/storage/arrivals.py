@@ -52,7 +52,9 @@ _FRAMES: Final = pa.schema(
         ("messages", pa.binary()),
     ]
 )
-_KEYS: Final = pa.schema([("key", pa.binary(_KEY_BYTES)), ("arrival", pa.int64())])
+_KEYS: Final = pa.schema(
+    [("key", pa.binary(_KEY_BYTES)), ("arrival", pa.int64()), ("pseudonym", PSEUDONYM)]
+)
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Message])
 
@@ -71,7 +73,7 @@ class Arrivals:
         secret: As given.
         buckets: Into how many parts it is cut.
         frames: Messages: pseudonym, number of the first arrival, format, encoded messages.
-        keys: Hashes of the keys of messages, with the number of the arrival.
+        keys: Keyed hashes of the keys of messages, with the number of the arrival and the patient.
         rows: ENCR rows, as `TUMOUR_ROWS`.
         groups: Groups of files that are read already.
         tally: What became of the messages; complete after the second pass.
@@ -120,7 +122,7 @@ class Arrivals:
 
     def _take_messages(self, messages: Iterator[Message], source_format: str) -> None:
         frames: list[tuple[bytes, int, str, bytes]] = []
-        keys: list[tuple[bytes, int]] = []
+        keys: list[tuple[bytes, int, bytes]] = []
         for patient_id, run in groupby(messages, attrgetter("patient_id")):
             while own := list(islice(run, _FRAME_MESSAGES)):
                 first = self.tally.messages
@@ -128,19 +130,19 @@ class Arrivals:
                 if not patient_id:
                     self.tally.rejected[NO_PATIENT] += len(own)
                     continue
+                name = pseudonym(self.secret, patient_id)
                 keys += [
-                    (_key(message.key), arrival)
+                    (self._key(message.key), arrival, name)
                     for arrival, message in enumerate(own, first)
                     if message.key
                 ]
-                name = pseudonym(self.secret, patient_id)
                 frames.append((name, first, source_format, _encoder.encode(own)))
             if len(frames) >= _BATCH_FRAMES:
                 self._store(frames, keys)
         self._store(frames, keys)
 
     def _store(
-        self, frames: list[tuple[bytes, int, str, bytes]], keys: list[tuple[bytes, int]]
+        self, frames: list[tuple[bytes, int, str, bytes]], keys: list[tuple[bytes, int, bytes]]
     ) -> None:
         for partition, schema, rows in (
             (self.frames, _FRAMES, frames),
@@ -151,6 +153,11 @@ class Arrivals:
                 arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
                 partition.add(pa.record_batch(arrays, schema=schema))
                 rows.clear()
+
+    def _key(self, parts: tuple[str, ...]) -> bytes:
+        """A hash of a message's key; keyed, so that nobody can aim at a bucket."""
+        text = repr(parts).encode()
+        return hashlib.blake2b(text, key=self.secret, digest_size=_KEY_BYTES).digest()
 
     def _take_batches(self, batches: Iterator[Batch], source_format: str) -> None:
         columns: dict[str, list[Any]] = defaultdict(list)
@@ -193,7 +200,8 @@ class Arrivals:
 
 def forget_arrivals(folder: Path) -> None:
     """Delete whatever has arrived in a folder."""
-    shutil.rmtree(folder / _NAME, ignore_errors=True)
+    if (folder / _NAME).exists():
+        shutil.rmtree(folder / _NAME)
 
 
 def decoded(frame: bytes) -> list[Message]:
@@ -204,11 +212,6 @@ def decoded(frame: bytes) -> list[Message]:
 @cache
 def _onset(year: int, month: int | None) -> int:
     return onset(year, month).toordinal()
-
-
-def _key(parts: tuple[str, ...] | None) -> bytes:
-    """A hash of a message's key; no two keys give the same text."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=_KEY_BYTES).digest()
 
 
 def _stored(tally: Tally) -> dict[str, Any]:

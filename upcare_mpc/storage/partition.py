@@ -1,8 +1,8 @@
 """Rows on disk in buckets by the first byte of a key: sorting what does not fit into memory.
 
-The key is a hash or a pseudonym, so buckets are about equal. Rows wait in memory and are written
-as *runs*: Arrow files with one compressed batch a bucket. A bucket is all of its batches, in the
-order of arrival. Memory: one run, then one bucket; a file handle a run.
+The key is a keyed hash or a pseudonym, so buckets of different keys are about equal. Rows wait in
+memory and are written as *runs*: Arrow files with one compressed batch a bucket. A bucket is all of
+its batches, in the order of arrival. Memory: one run, then one bucket; a file handle a run.
 
 What leaks: the files hold what they are given, in the clear. They are their owner's to delete.
 """
@@ -16,11 +16,16 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from upcare_mpc.errors import DataError
 from upcare_mpc.storage.durable import flush
 
-__all__ = ["MAX_BUCKETS", "Partition", "one_batch"]
+__all__ = ["MAX_BUCKETS", "MAX_BUCKET_ROWS", "Partition", "one_batch"]
 
 MAX_BUCKETS: Final = 256
+MAX_BUCKET_ROWS: Final = 1_000_000
+"""A bucket is in memory at once; only equal keys make one so large."""
+
+_SMALL_BATCHES: Final = 256
 _LZ4: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -52,6 +57,7 @@ class Partition:
         self._buckets = buckets
         self._run_bytes = run_bytes
         self._waiting: list[Any] = []
+        self._small: list[Any] = []
         self._waiting_bytes = 0
         self.runs = runs
         for path in folder.glob(f"{name}-*.arrow"):
@@ -60,13 +66,16 @@ class Partition:
 
     def add(self, batch: Any) -> None:
         """Take some rows."""
-        self._waiting.append(batch)
+        self._small.append(batch)
         self._waiting_bytes += batch.nbytes
+        if len(self._small) >= _SMALL_BATCHES:
+            self._join()
         if self._waiting_bytes >= self._run_bytes:
             self.flush()
 
     def flush(self) -> None:
         """Write what waits as a run, if anything does."""
+        self._join()
         if not self._waiting:
             return
         whole = one_batch(pa.Table.from_batches(self._waiting, self._schema))
@@ -84,11 +93,18 @@ class Partition:
         flush(self._path(self.runs))
         self.runs += 1
 
+    def _join(self) -> None:
+        """Make one batch of many: one of a row takes kilobytes."""
+        if self._small:
+            self._waiting.append(one_batch(pa.Table.from_batches(self._small, self._schema)))
+            self._small = []
+
     def buckets(self) -> Iterator[Any]:
         """All buckets in the order of the first byte, each a table; some may be empty.
 
         Raises:
             OSError: A run cannot be read, or is not as it was written.
+            DataError: A bucket has more than `MAX_BUCKET_ROWS`.
         """
         self.flush()
         try:
@@ -103,7 +119,15 @@ class Partition:
                 for number in range(self.runs)
             ]
             for bucket in range(self._buckets):
-                yield pa.Table.from_batches([run.get_batch(bucket) for run in runs], self._schema)
+                batches: list[Any] = []
+                for run in runs:
+                    batches.append(run.get_batch(bucket))
+                    if sum(map(len, batches)) > MAX_BUCKET_ROWS:
+                        raise DataError(
+                            f"more than {MAX_BUCKET_ROWS} messages or rows in one part of the "
+                            "patients: is one patient id in use for many?"
+                        )
+                yield pa.Table.from_batches(batches, self._schema)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{self._name}-{number}.arrow"

@@ -67,6 +67,8 @@ def count(rows: Path, spill: Path) -> Counts:
             ).fetchall()
             groups = list(_completeness(duck))
             findings = dict(_findings(duck, groups))
+    except RuntimeError:  # what DuckDB makes of an interrupt
+        raise KeyboardInterrupt from None
     except duckdb.Error:  # its text may hold a path or a value
         raise DataError("the snapshot cannot be counted") from None
     return Counts(

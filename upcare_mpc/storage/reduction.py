@@ -9,6 +9,7 @@ Cost: memory of one bucket, a group of rows, and a byte a message. What leaks: n
 rows under pseudonyms; the tally holds counts.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from operator import attrgetter, itemgetter
@@ -18,9 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from upcare_mpc.errors import DataError
 from upcare_mpc.ingest.deletions import NOTHING, Deletions
-from upcare_mpc.ingest.delivery import DELETED
-from upcare_mpc.ingest.message import Message, Rejected
+from upcare_mpc.ingest.delivery import MOVED
+from upcare_mpc.ingest.message import DELETED, Message, Rejected
 from upcare_mpc.ingest.reduce import reduce_patient
 from upcare_mpc.records.derived import DERIVED
 from upcare_mpc.records.variables import VARIABLES
@@ -29,7 +31,10 @@ from upcare_mpc.storage.partition import one_batch
 from upcare_mpc.storage.snapshot_rows import pseudonym
 from upcare_mpc.storage.tumour_rows import in_sequence, tumour_rows
 
-__all__ = ["reduced_rows"]
+__all__ = ["MAX_PATIENT_MESSAGES", "reduced_rows"]
+
+MAX_PATIENT_MESSAGES: Final = 100_000
+"""They are in memory at once."""
 
 _SEVERAL: Final = "several"
 _GROUP_ROWS: Final = 65_536
@@ -54,6 +59,10 @@ def reduced_rows(
         complete: Kinds of treatment that the registry declares complete.
         deletions: What to leave out.
         progress: Called with the number of buckets done, and of all.
+
+    Raises:
+        DataError: One patient id is on more messages or rows than memory is made for.
+        OSError: What waits on disk cannot be read.
     """
     reduction = _Reduction(arrivals, complete, deletions)
     waiting: list[Any] = []
@@ -62,7 +71,8 @@ def reduced_rows(
         progress(done, arrivals.buckets)
         if not frames.num_rows + rows.num_rows:
             continue
-        found = pa.concat_tables([*reduction.tumours(frames), reduction.last_of_each(rows)])
+        reported = list(reduction.tumours(frames))
+        found = pa.concat_tables([*reported, reduction.last_of_each(rows, reported)])
         if found.num_rows:
             waiting.append(in_sequence(found))
         if sum(map(len, waiting)) >= _GROUP_ROWS:
@@ -97,12 +107,22 @@ class _Reduction:
             messages: list[Message] = []
             reported: set[str] = set()
             for _, arrival, source_format, encoded in own:
-                reported.add(source_format)
-                messages += self._standing(encoded, arrival)
+                if standing := self._standing(encoded, arrival):
+                    reported.add(source_format)
+                    messages += standing
+                if len(messages) > MAX_PATIENT_MESSAGES:
+                    raise DataError(
+                        f"a patient with more than {MAX_PATIENT_MESSAGES} messages: is one patient "
+                        "id in use for many?"
+                    )
             if not messages:
                 continue
             source_format = reported.pop() if len(reported) == 1 else _SEVERAL
-            for outcome in reduce_patient(messages, complete=self._complete):
+            for outcome in reduce_patient(
+                messages,
+                complete=self._complete,
+                deleted=self._deletions.tumours_of(messages[0].patient_id),
+            ):
                 if isinstance(outcome, Rejected):
                     self._tally.rejected[outcome.reason] += outcome.messages
                     continue
@@ -136,25 +156,37 @@ class _Reduction:
             return kept
         return messages
 
-    def last_of_each(self, rows: Any) -> Any:
-        """Of several rows on one tumour the last one, but for those on the deletion list."""
+    def last_of_each(self, rows: Any, reported: list[Any]) -> Any:
+        """Of several rows on one tumour the last one, but for those on the deletion list.
+
+        A row on a tumour that messages report too is replaced by these: they say more.
+        """
         if not rows.num_rows:
             return rows
         last = rows.group_by(["pseudonym", "tumour_id"]).aggregate([("arrival", "max")])
         if last.num_rows < rows.num_rows:
             self._tally.replaced += rows.num_rows - last.num_rows
             rows = rows.filter(pc.is_in(rows["arrival"], last["arrival_max"]))
+        for tumours in reported:
+            known = {*_keys(tumours)}
+            rest = rows.filter(pa.array([key not in known for key in _keys(rows)], pa.bool_()))
+            self._tally.replaced += rows.num_rows - rest.num_rows
+            rows = rest
         if not (self._patients or self._tumours):
             return rows
-        keys = zip(rows["pseudonym"].to_pylist(), rows["tumour_id"].to_pylist(), strict=True)
         kept = rows.filter(
             pa.array(
-                [key[0] not in self._patients and key not in self._tumours for key in keys],
+                [key[0] not in self._patients and key not in self._tumours for key in _keys(rows)],
                 pa.bool_(),
             )
         )
         self._tally.rejected[DELETED] += rows.num_rows - kept.num_rows
         return kept
+
+
+def _keys(rows: Any) -> Iterator[tuple[bytes, str]]:
+    """Patient and tumour of each row."""
+    return zip(rows["pseudonym"].to_pylist(), rows["tumour_id"].to_pylist(), strict=True)
 
 
 def _corrected(arrivals: Arrivals) -> bytes:
@@ -163,7 +195,10 @@ def _corrected(arrivals: Arrivals) -> bytes:
     for bucket in arrivals.keys.buckets():
         if bucket.num_rows > 1:
             ordered = bucket.sort_by([("key", "ascending"), ("arrival", "ascending")])
-            keys, numbers = (column.combine_chunks() for column in ordered.columns)
-            same = pc.equal(keys[:-1], keys[1:]).to_numpy(zero_copy_only=False)
-            corrected[numbers.to_numpy()[:-1][same]] = True
+            keys, numbers, names = (column.combine_chunks() for column in ordered.columns)
+            same = pc.equal(keys[:-1], keys[1:])
+            moved = pc.and_(same, pc.not_equal(names[:-1], names[1:]))
+            arrivals.tally.remarks[MOVED] += pc.sum(moved).as_py()
+            corrected[numbers.to_numpy()[:-1][same.to_numpy(zero_copy_only=False)]] = True
+    arrivals.tally.remarks += Counter()  # without zeros
     return corrected.tobytes()

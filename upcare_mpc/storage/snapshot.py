@@ -136,7 +136,7 @@ class Snapshots:
             for left in self.folder.glob("*.new"):
                 left.unlink()
             for rows in self.folder.glob("*.parquet"):
-                if not rows.with_suffix(".json").exists():
+                if rows.stem != self._in_force() and not rows.with_suffix(".json").exists():
                     rows.unlink()
             yield
 
@@ -169,7 +169,19 @@ class Snapshots:
             DataError: There is one and its manifest is damaged.
         """
         name = self._in_force()
-        return None if name is None else self._manifest(name)
+        while name is not None:
+            try:
+                return self._manifest(name)
+            except DataError:
+                superseded, name = name, self._in_force()
+                if name == superseded:
+                    raise
+        return None
+
+    def in_force(self) -> bytes | None:
+        """The digest of the snapshot in force, without a look at its manifest."""
+        name = self._in_force()
+        return None if name is None else bytes.fromhex(name)
 
     def outdated(self, deletions: str) -> list[bytes]:
         """Digests of snapshots that are not in force and know another deletion list.
@@ -204,10 +216,14 @@ class Snapshots:
         """
         fresh = self.folder / "rows.new"
         try:
+            fresh.touch(mode=0o600)
             written = write_rows(batches, fresh, rules=sources.rules)
             name = written.digest.hex()
             if (self.folder / f"{name}.destroyed").exists():
-                raise RefusedError("a snapshot with this content was destroyed")
+                raise RefusedError(
+                    "a snapshot with this content was destroyed; if it may be there again, remove "
+                    f"its receipt {name}.destroyed"
+                )
             manifest = Manifest(
                 digest=written.digest,
                 patients=written.patients,

@@ -9,7 +9,9 @@ The adversary here is the text of a study. ``study.sql`` turns it into a query t
 but names of variables and checked literals; this module is what remains if that fails.
 """
 
+import os
 import shutil
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,11 +43,20 @@ class Engine:
     """Counts over the rows of one snapshot; may be used from several threads."""
 
     def __init__(self, rows: Path, spill: Path) -> None:
-        self._duck = _closed_in(rows, spill)
+        """Open the file; it is counted to the end even if its name goes meanwhile."""
+        try:
+            held = os.open(rows, os.O_RDONLY)
+        except OSError:
+            raise DataError("the snapshot cannot be read") from None
+        self._release = weakref.finalize(self, os.close, held)
+        self._spill = spill
+        self._duck = _closed_in(Path(f"/proc/self/fd/{held}"), spill)
 
     def close(self) -> None:
         """Let go of the file and of what was spilt."""
         self._duck.close()
+        self._release()
+        shutil.rmtree(self._spill, ignore_errors=True)
 
     def tabulate(self, measures: Measures, layout: Layout) -> npt.NDArray[np.int64]:
         """Count the cases into the cells of the layout; ``(cells,)``, secret.
