@@ -24,6 +24,7 @@ __all__ = [
     "attribute_point",
     "check_attributes",
     "common_point",
+    "request_point",
 ]
 
 MAX_ATTRIBUTES: Final = 128
@@ -31,6 +32,7 @@ MAX_ATTRIBUTES: Final = 128
 _SUITE = b"-with-BLS12381G1_XMD:SHA-256_SSWU_RO_"
 _ATTRIBUTE_TAG = b"UPCARE-V01-ABE-attribute" + _SUITE
 _COMMON_TAG = b"UPCARE-V01-ABE-common" + _SUITE
+_REQUEST_TAG = b"UPCARE-V01-ABE-request" + _SUITE
 _PUBLIC = b"UAP1"
 _KEY = b"UAK1"
 
@@ -43,6 +45,11 @@ def common_point(group: Group) -> G1:
 def attribute_point(group: Group, attribute: str) -> G1:
     """H(u) of an attribute u, under a tag of its own: no attribute collides with H(*)."""
     return group.hash_to_g1(attribute.encode(), tag=_ATTRIBUTE_TAG)
+
+
+def request_point(group: Group, request: bytes) -> G1:
+    """H(q) of the digest q of a request for a key: what ties its fragments together."""
+    return group.hash_to_g1(request, tag=_REQUEST_TAG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

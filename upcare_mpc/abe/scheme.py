@@ -131,9 +131,8 @@ def keygen(group: Group, alpha: int, attributes: tuple[str, ...], r: int) -> Att
     the r: each component on its own, with the coefficients of ``lsss.lagrange``. Nobody has to
     agree on r. For ``verify_key`` a fragment is a key under its author's g2^alpha.
 
-    Fragments carry no name: t + 1 fragments given to different people combine as well, for the
-    attributes that they share (``tests/attacks/test_abe_collusion.py``). Who releases one must
-    know that its other authors release for the same request.
+    These carry no name: t + 1 of them given to different people combine as well, for the attributes
+    that they share (``tests/attacks/test_abe_collusion.py``). ``issuance`` ties them to a request.
 
     Args:
         group: Where to compute.
@@ -158,7 +157,9 @@ def keygen(group: Group, alpha: int, attributes: tuple[str, ...], r: int) -> Att
     )
 
 
-def verify_key(group: Group, key: AttributeKey, element: G2, random: RandomBytes) -> None:
+def verify_key(
+    group: Group, key: AttributeKey, element: G2, random: RandomBytes, *blinds: tuple[G1, G2]
+) -> None:
     """Check that a key, or a fragment, is one that ``keygen`` could have made.
 
     e(sk1, g2) = e(g1, element) e(H(*), sk3) and e(sk2_u, g2) = e(H(u), sk3) for all u, the latter
@@ -169,17 +170,19 @@ def verify_key(group: Group, key: AttributeKey, element: G2, random: RandomBytes
         key: Its points are of the right order: decoded, or made here.
         element: g2^alpha of the public key, or of the fragment's author.
         random: For the weights, which the key's maker must not foresee.
+        blinds: What sk1 carries more, each (P, Q) a factor e(P, Q) on the right.
 
     Raises:
         ProtocolError: It is not.
 
-    Cost: 3 pairings and 2 n short multiplications in G1 for n attributes.
+    Cost: 3 pairings, one for each blind, and 2 n short multiplications in G1 for n attributes.
     """
     weights = [1, *(int.from_bytes(random(_WEIGHT_BYTES)) for _ in key.attributes)]
     hashes = [attribute_point(group, attribute) for attribute in key.attributes]
     made = group.combine([key.sk1, *key.sk2], weights)
     bases = group.combine([common_point(group), *hashes], weights)
-    if not group.pair((made, group.g2), (-group.g1, element), (-bases, key.sk3)).is_one:
+    right = (group.g1, element), (bases, key.sk3), *blinds
+    if not group.pair((-made, group.g2), *right).is_one:
         raise ProtocolError("the attribute key does not belong to the public key")
 
 

@@ -10,7 +10,7 @@ rows under pseudonyms; the tally holds counts.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from typing import Any, Final
@@ -29,7 +29,7 @@ from upcare_mpc.records.variables import VARIABLES
 from upcare_mpc.storage.arrivals import Arrivals, decoded
 from upcare_mpc.storage.partition import one_batch
 from upcare_mpc.storage.snapshot_rows import pseudonym
-from upcare_mpc.storage.tumour_rows import in_sequence, tumour_rows
+from upcare_mpc.storage.tumour_rows import TUMOUR_ROWS, in_sequence, tumour_rows
 
 __all__ = ["MAX_PATIENT_MESSAGES", "reduced_rows"]
 
@@ -71,8 +71,8 @@ def reduced_rows(
         progress(done, arrivals.buckets)
         if not frames.num_rows + rows.num_rows:
             continue
-        reported = list(reduction.tumours(frames))
-        found = pa.concat_tables([*reported, reduction.last_of_each(rows, reported)])
+        reported = reduction.tumours(frames)
+        found = pa.concat_tables([reported, reduction.last_of_each(rows, reported)])
         if found.num_rows:
             waiting.append(in_sequence(found))
         if sum(map(len, waiting)) >= _GROUP_ROWS:
@@ -95,7 +95,7 @@ class _Reduction:
         self._patients = {pseudonym(secret, name) for name in deletions.patients}
         self._tumours = {(pseudonym(secret, name), key) for name, key in deletions.tumours}
 
-    def tumours(self, frames: Any) -> Iterator[Any]:
+    def tumours(self, frames: Any) -> Any:
         """The tumours of a bucket's messages, as a table of rows."""
         names: list[bytes] = []
         formats: list[str] = []
@@ -104,20 +104,9 @@ class _Reduction:
         ordered = frames.sort_by([("pseudonym", "ascending"), ("arrival", "ascending")])
         columns = (column.to_pylist() for column in ordered.columns)
         for name, own in groupby(zip(*columns, strict=True), itemgetter(0)):
-            messages: list[Message] = []
-            reported: set[str] = set()
-            for _, arrival, source_format, encoded in own:
-                if standing := self._standing(encoded, arrival):
-                    reported.add(source_format)
-                    messages += standing
-                if len(messages) > MAX_PATIENT_MESSAGES:
-                    raise DataError(
-                        f"a patient with more than {MAX_PATIENT_MESSAGES} messages: is one patient "
-                        "id in use for many?"
-                    )
+            messages, source_format = self._messages(own)
             if not messages:
                 continue
-            source_format = reported.pop() if len(reported) == 1 else _SEVERAL
             for outcome in reduce_patient(
                 messages,
                 complete=self._complete,
@@ -132,17 +121,33 @@ class _Reduction:
                 formats.append(source_format)
                 onsets.append(outcome.onset.toordinal())
                 tumours.append(_tumour(outcome.case))
-        if tumours:
-            values = dict(zip(_TUMOUR, zip(*tumours, strict=True), strict=True))
-            rows = tumour_rows(
-                names=names,
-                tumour_ids=values.pop("tumour_id"),
-                onsets=onsets,
-                arrival=0,
-                formats=formats,
-                columns=values,
-            )
-            yield pa.Table.from_batches([rows])
+        if not tumours:
+            return pa.Table.from_batches([], TUMOUR_ROWS)
+        values = dict(zip(_TUMOUR, zip(*tumours, strict=True), strict=True))
+        rows = tumour_rows(
+            names=names,
+            tumour_ids=values.pop("tumour_id"),
+            onsets=onsets,
+            arrival=0,
+            formats=formats,
+            columns=values,
+        )
+        return pa.Table.from_batches([rows])
+
+    def _messages(self, own: Iterable[tuple[bytes, int, str, bytes]]) -> tuple[list[Message], str]:
+        """The messages of one patient that stand, and the format that they came in."""
+        messages: list[Message] = []
+        formats: set[str] = set()
+        for _, arrival, source_format, encoded in own:
+            if standing := self._standing(encoded, arrival):
+                formats.add(source_format)
+                messages += standing
+            if len(messages) > MAX_PATIENT_MESSAGES:
+                raise DataError(
+                    f"a patient with more than {MAX_PATIENT_MESSAGES} messages: is one patient id "
+                    "in use for many?"
+                )
+        return messages, formats.pop() if len(formats) == 1 else _SEVERAL
 
     def _standing(self, encoded: bytes, first: int) -> list[Message]:
         """The messages of a frame that are neither corrected later nor on the deletion list."""
@@ -156,7 +161,7 @@ class _Reduction:
             return kept
         return messages
 
-    def last_of_each(self, rows: Any, reported: list[Any]) -> Any:
+    def last_of_each(self, rows: Any, reported: Any) -> Any:
         """Of several rows on one tumour the last one, but for those on the deletion list.
 
         A row on a tumour that messages report too is replaced by these: they say more.
@@ -167,8 +172,8 @@ class _Reduction:
         if last.num_rows < rows.num_rows:
             self._tally.replaced += rows.num_rows - last.num_rows
             rows = rows.filter(pc.is_in(rows["arrival"], last["arrival_max"]))
-        for tumours in reported:
-            known = {*_keys(tumours)}
+        if reported.num_rows:
+            known = {*_keys(reported)}
             rest = rows.filter(pa.array([key not in known for key in _keys(rows)], pa.bool_()))
             self._tally.replaced += rows.num_rows - rest.num_rows
             rows = rest
