@@ -91,6 +91,18 @@ def test_the_last_record_of_a_policy_leaves_as_quietly(tmp_path: Path) -> None:
     assert views[0] == views[1]
 
 
+def test_a_group_is_not_shown_smaller_before_the_next_month(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.publish(*(world.change(n) for n in range(65)))
+    shown = [world.root().rows]
+    world.publish(*(world.change(n, None) for n in range(30)), day=TUESDAY)
+    shown.append(world.root().rows)
+    world.publish(day=date(2026, 12, 1))
+    shown.append(world.root().rows)
+
+    assert shown == [128, 128, 64]
+
+
 def test_how_long_a_record_was_is_told_by_its_size_class_alone(tmp_path: Path) -> None:
     views = []
     for name, site in (("short", None), ("long", "C50")):

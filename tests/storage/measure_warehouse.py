@@ -23,26 +23,12 @@ import numpy.typing as npt
 import psycopg
 from postgres import postgres
 
+from upcare_mpc.cli.bench_ingest import STUDY
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.storage.snapshot_engine import Engine
 from upcare_mpc.storage.warehouse import Warehouse
 from upcare_mpc.study.spec import parse
 
-STUDY = """version = 1
-title = "All sites by sex, age and year"
-kind = "counts"
-purpose = "DUO:0000007"
-registries = ["de-a", "de-b", "de-c"]
-[cohort]
-where = "behaviour = 3 and sequence = 1"
-[privacy]
-epsilon = 1
-[counts]
-by = [
-  "site_group", { variable = "sex", values = ["female", "male"] }, "age_group",
-  { variable = "diagnosis_year", from = 2000, to = 2019 },
-]
-"""
 KIND = work_out(parse(STUDY, name="study"), network_overlap=1).kind
 QUESTION = KIND.measures(), KIND.layout()
 

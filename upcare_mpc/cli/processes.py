@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime
-import fcntl
 import os
 import signal
 import sys
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from upcare_mpc.errors import ConfigError
+from upcare_mpc.storage.durable import held
 
 __all__ = ["hold", "log_line", "run_until_stopped"]
 
@@ -24,11 +23,7 @@ def hold(state: Path, what: str) -> Iterator[None]:
         ConfigError: A process holds it.
     """
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (state / f"{what}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"a {what} is running on this folder already") from None
+    with held(state / f"{what}.lock", f"a {what} is running on this folder already"):
         yield
 
 

@@ -1,9 +1,30 @@
-"""Files that are whole or not there after a crash."""
+"""Files that are whole or not there after a crash, and folders that one process holds."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["flush", "replace_text"]
+from upcare_mpc.errors import ConfigError
+
+__all__ = ["flush", "held", "replace_text"]
+
+
+@contextmanager
+def held(lock: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock file, mode 600; it is let go with the process at the latest.
+
+    Raises:
+        ConfigError: Another process holds it; the text is ``refusal``.
+    """
+    lock.touch(mode=0o600)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(refusal) from None
+        yield
 
 
 def flush(path: Path) -> None:

@@ -19,7 +19,6 @@ until they are written over, the blocks of the disk.
 One process at a time writes (`Snapshots.writing`); others may read meanwhile.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from upcare_mpc.errors import ConfigError, DataError, RefusedError
-from upcare_mpc.storage.durable import flush, replace_text
+from upcare_mpc.storage.durable import flush, held, replace_text
 from upcare_mpc.storage.snapshot_engine import Engine
 from upcare_mpc.storage.snapshot_rows import COLUMNS, read_digest, write_rows
 
@@ -125,12 +124,7 @@ class Snapshots:
             ConfigError: Another process is writing.
         """
         lock = self.folder / "writer.lock"
-        lock.touch(mode=0o600)
-        with lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigError("another process is writing a snapshot here") from None
+        with held(lock, "another process is writing a snapshot here"):
             for receipt in self.folder.glob("*.destroyed"):
                 self._remove(receipt.stem)
             for left in self.folder.glob("*.new"):
