@@ -116,7 +116,7 @@ def test_what_the_command_leaves_and_prints_holds_nobody(archive: Path, tmp_path
     printed += ingest(archive, "--out", out, "--json")
     printed += ingest(archive, "--out", out, "--deletions", deletions)
     (archive / "4.xml").write_text(XML.format(code="C50", **PERSON, **IDENTIFIERS)[:-30])
-    printed += ingest(archive, "--out", out)
+    printed += ingest(archive, "--out", out, "--deletions", deletions)
 
     assert b'"tumours": 3' in printed
     assert b"cut off" in printed

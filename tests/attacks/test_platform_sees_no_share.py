@@ -25,14 +25,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fragile_network import POLICY, FragileNetwork, data_of
+from fragile_network import POLICY, FragileNetwork, cases_of, data_of
 
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.mpc import field
 from upcare_mpc.mpc.opening import unseal_share
-from upcare_mpc.node.snapshot import read_delivery
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import COORDINATOR
 from upcare_mpc.storage.studies import Studies
@@ -132,7 +131,7 @@ def seen() -> Seen:
         ]
     kind = work_out(STUDY, network_overlap=1).kind
     exact = {
-        name: tabulate(kind.measures(), kind.layout(), read_delivery(files_).cases)
+        name: tabulate(kind.measures(), kind.layout(), cases_of(files_))
         for name, files_ in data.items()
     }
     exact["all together"] = np.sum(list(exact.values()), axis=0)

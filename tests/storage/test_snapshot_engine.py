@@ -17,7 +17,7 @@ from upcare_mpc.kinds.question import work_out
 from upcare_mpc.records.case import Case
 from upcare_mpc.storage.snapshot_engine import Engine, open_duck
 from upcare_mpc.study import language
-from upcare_mpc.study.expression import Expression, Integer
+from upcare_mpc.study.expression import Expression, Integer, Truth
 from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import parse
@@ -233,3 +233,19 @@ def test_a_file_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^the snapshot cannot be counted$"):
         engine.tabulate(measures, layout)
     engine.close()
+
+
+def test_a_snapshot_that_is_destroyed_is_counted_until_it_is_closed(tmp_path: Path) -> None:
+    """A node learns of its successor later; an error until then would tell of a deletion."""
+    rows = tmp_path / "rows.parquet"
+    write_cases(CROWD, rows)
+    engine = Engine(rows, tmp_path / "state" / "spill")
+    layout = Layout((Dimension("all", ("all",)),), Sensitivity(1, 1, 1))
+    everybody = Measures(where=Truth(value=True), axes=(Integer(0),), per_patient=10**6)
+    before = engine.tabulate(everybody, layout)
+
+    rows.unlink()
+
+    assert engine.tabulate(everybody, layout) == before > 0
+    engine.close()
+    assert list((tmp_path / "state").iterdir()) == []

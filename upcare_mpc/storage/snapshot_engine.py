@@ -9,9 +9,8 @@ The adversary here is the text of a study. ``study.sql`` turns it into a query t
 but names of variables and checked literals; this module is what remains if that fails.
 """
 
-import os
+import contextlib
 import shutil
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,19 +42,23 @@ class Engine:
     """Counts over the rows of one snapshot; may be used from several threads."""
 
     def __init__(self, rows: Path, spill: Path) -> None:
-        """Open the file; it is counted to the end even if its name goes meanwhile."""
-        try:
-            held = os.open(rows, os.O_RDONLY)
-        except OSError:
-            raise DataError("the snapshot cannot be read") from None
-        self._release = weakref.finalize(self, os.close, held)
+        """Open the file.
+
+        A second name for it is made beside ``spill`` if that is on the same disk: so it can be
+        counted until it is closed, though the snapshot may be destroyed meanwhile.
+        """
         self._spill = spill
-        self._duck = _closed_in(Path(f"/proc/self/fd/{held}"), spill)
+        self._held = spill.with_name(f"{spill.name}.rows")
+        spill.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._held.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another disk
+            self._held.hardlink_to(rows)
+        self._duck = _closed_in(self._held if self._held.exists() else rows, spill)
 
     def close(self) -> None:
         """Let go of the file and of what was spilt."""
         self._duck.close()
-        self._release()
+        self._held.unlink(missing_ok=True)
         shutil.rmtree(self._spill, ignore_errors=True)
 
     def tabulate(self, measures: Measures, layout: Layout) -> npt.NDArray[np.int64]:
