@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import subprocess
 import sys
 from pathlib import Path
 
@@ -256,3 +257,21 @@ def test_without_the_fast_library_the_reference_takes_its_place(
 
 def test_an_element_shows_nothing_of_itself(group: Group) -> None:
     assert repr(group.g1 * 5) == "<G1>"
+
+
+def test_loading_the_reference_leaves_the_limit_of_recursion_as_it_was() -> None:
+    """Above it, nested brackets from the network would overflow the stack of C."""
+    program = (
+        "import sys; before = sys.getrecursionlimit();"
+        "import upcare_mpc.abe.groups, upcare_mpc.abe.group_py_ecc;"
+        "assert sys.getrecursionlimit() == before, sys.getrecursionlimit();"
+        "import json\n"
+        "try: json.loads('[' * 100_000)\n"
+        "except RecursionError: print('refused')"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert ran.stdout == "refused\n", ran.stderr

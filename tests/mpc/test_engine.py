@@ -313,9 +313,9 @@ def test_mpycs_runtime_has_no_pickle() -> None:
 def test_no_module_of_ours_or_of_the_runtime_can_load_a_pickle() -> None:
     """Who else could: mpyc.finfields only defines how its elements would be pickled."""
     root = Path(__file__).parents[2] / "upcare_mpc"
-    loads = ("pickle.load", "Unpickler", "marshal.load", "shelve", "yaml.load", "allow_pickle=True")
+    words = ("pickle.load", "Unpickler", "marshal.load", "shelve.", "yaml.load", "allow_pickle=T")
     guilty = [
-        path.name for path in root.rglob("*.py") if any(word in path.read_text() for word in loads)
+        path.name for path in root.rglob("*.py") if any(word in path.read_text() for word in words)
     ]
     assert guilty == []
     using = {p.name for p in Path(mpyc.__file__).parent.glob("*.py") if "pickle." in p.read_text()}

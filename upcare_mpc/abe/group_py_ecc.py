@@ -6,16 +6,25 @@ Two of its ways differ from the encodings of ``groups`` and are translated here:
         pair (c_i, c_i+6) is the element (c_i + c_i+6) + c_i+6 u of Fp2, at w^i; and v = w^2.
 
 Its ``decompress_G1`` and ``decompress_G2`` do not look at the subgroup; ``subgroup_check`` does.
+
+When it is loaded it raises Python's limit of recursion to 100,000 for the whole process, more than
+the stack of C holds: after that a message of nested brackets would end a node. Nothing here needs
+that, so the limit is put back.
 """
 
+import sys
 from functools import reduce
 from hashlib import sha256
 from typing import Any, ClassVar
 
-from py_ecc import optimized_bls12_381 as curve
-from py_ecc.bls import point_compression as compression
-from py_ecc.bls.g2_primitives import subgroup_check
-from py_ecc.bls.hash_to_curve import hash_to_G1
+_RECURSION_LIMIT = sys.getrecursionlimit()
+
+from py_ecc import optimized_bls12_381 as curve  # noqa: E402
+from py_ecc.bls import point_compression as compression  # noqa: E402
+from py_ecc.bls.g2_primitives import subgroup_check  # noqa: E402
+from py_ecc.bls.hash_to_curve import hash_to_G1  # noqa: E402
+
+sys.setrecursionlimit(_RECURSION_LIMIT)
 
 __all__ = ["PyEcc"]
 
