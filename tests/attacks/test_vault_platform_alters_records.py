@@ -86,6 +86,7 @@ def test_an_object_that_is_shorter_or_longer_is_refused(world: World, kind: str)
         refused(world)
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("kind", ["group", "shelf", "sheet"])
 def test_every_flipped_byte_is_seen(world: World, kind: str) -> None:
     (name,) = named(world, kind)

@@ -57,6 +57,7 @@ def asked(where: str, axis: Expression | str, per_patient: int = 20) -> Measures
     return Measures(where=language.parse(where, place=""), axes=(axis,), per_patient=per_patient)
 
 
+@pytest.mark.statistical
 @settings(EXAMPLES, max_examples=60)
 @given(question=MEASURES)
 def test_generated_measures_give_the_vector_of_the_rows_engine(
@@ -119,6 +120,7 @@ def test_what_follows_from_codes_is_what_the_records_say() -> None:
     assert found == [tuple(getattr(case, name) for name in names) for case in cases]
 
 
+@pytest.mark.statistical
 def test_the_longest_expressions_of_the_language_are_counted(
     duck: duckdb.DuckDBPyConnection,
 ) -> None:

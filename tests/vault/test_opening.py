@@ -110,6 +110,7 @@ def test_a_large_group_comes_in_batches(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(gets) == len(set(gets))  # nothing is fetched twice
 
 
+@pytest.mark.statistical
 def test_a_group_of_several_sheets_is_read_through(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.publish(*(world.change(n) for n in range(4200)))

@@ -95,6 +95,7 @@ def test_slots_are_free_of_the_right_size_and_blocks_are_shown_in_few_numbers(
             assert after.count(size) == rounded(after.count(size))
 
 
+@pytest.mark.statistical
 def test_a_vault_that_is_full_says_so() -> None:
     with pytest.raises(DataError, match="at most 262144 blocks"):
         placed([16] * MAX_BLOCKS, set(range(64 * MAX_BLOCKS)), set(), [16])
