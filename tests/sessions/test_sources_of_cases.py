@@ -115,3 +115,14 @@ def test_a_snapshot_that_is_frozen_while_the_node_runs_is_counted_next(
     left = [case for case in cases if case.patient_id != gone.patient_id]
     assert answered(network, "grades after a deletion") == grades(left) != grades(cases)
     assert list(frozen.folder.glob("*.destroyed"))
+
+
+def test_the_label_names_the_data_that_each_registry_answered_from(
+    network: FragileNetwork,
+) -> None:
+    story = network.ask(counts("grades and whose data", names=THREE, epsilon="4"))
+
+    assert story.result is not None, story.words
+    named = story.result.label()["snapshots"]
+    assert list(named) == list(THREE)
+    assert len({bytes.fromhex(snapshot) for snapshot in named.values()}) == 3

@@ -8,7 +8,7 @@ Whoever carried the result could withhold it; leave out a charge; or leave out o
 t + 1, so that the shares cannot be checked against each other, which the label then says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -61,6 +61,7 @@ class OpenedResult:
         opened: The noisy vector, and how well it could be checked.
         result: The estimates.
         registries: Who took part and what each has charged.
+        snapshots: By registry, what names the data that it answered from; 32 bytes.
     """
 
     question: Question
@@ -68,6 +69,7 @@ class OpenedResult:
     opened: Opened
     result: Result
     registries: tuple[Charged, ...]
+    snapshots: Mapping[str, bytes]
 
     @property
     def noisy(self) -> npt.NDArray[np.int64]:
@@ -98,6 +100,7 @@ class OpenedResult:
             "suppress_below": self.question.study.release.suppress_below,
             "purpose": self.question.study.purpose,
             "session": self.session.hex(),
+            "snapshots": {name: snapshot.hex() for name, snapshot in self.snapshots.items()},
             "shares": self.opened.shares,
             "shares_checked": self.opened.checked,
             "adversary": "up to t = (m-1)/2 computing registries, honest but curious, with the "
@@ -138,6 +141,7 @@ def open_parts(
         opened=opened,
         result=_finish(question, opened),
         registries=_charges(parts, descriptor, certificates, question.guarantee.loss),
+        snapshots={member.name: member.snapshot for member in descriptor.roster},
     )
 
 
