@@ -44,8 +44,19 @@ class SqlJournal:
             verify([entry], start=head)
             _insert(connection, entry)
 
-    def record(self, decide: Callable[[tuple[Entry, ...]], Event], *, time: datetime) -> Entry:
-        """Read, decide and append under one lock; whatever ``decide`` raises writes nothing.
+    def record(
+        self,
+        decide: Callable[[tuple[Entry, ...]], Event],
+        *,
+        time: datetime,
+        beside: Callable[[Connection], None] = lambda _: None,
+    ) -> Entry:
+        """Read, decide and append under one lock; whatever is raised writes nothing.
+
+        Args:
+            decide: Takes the chain, and returns what to append.
+            time: In UTC.
+            beside: Called after ``decide``, to write other tables in the same transaction.
 
         Example: ``record(lambda e: Ledger.replay(caps, e).reserve(key, charge), time=now)``
         """
@@ -53,6 +64,7 @@ class SqlJournal:
             entries = _entries(connection)
             head = entries[-1].head if entries else GENESIS
             entry = append(head, decide(entries), time=time)
+            beside(connection)
             _insert(connection, entry)
             return entry
 

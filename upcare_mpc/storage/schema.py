@@ -3,8 +3,10 @@
 A database says whose it is and which version of the schema it has; ``database`` refuses others
 by name. Times are ISO 8601 text in UTC; digests and keys are 32 raw bytes.
 
-What is secret: nothing here. The journal holds digests, charges and times; a sealed output can
-be opened by the researcher alone. No record, share, count or private key is ever stored here.
+What is secret: at the coordinator nothing. At a node the journal holds digests, charges and times,
+and a sealed output or fragment can be opened by the researcher alone; but ``consents``, ``codes``,
+``visits`` and ``receipts`` speak of patients, by pseudonym, and never leave the registry. No
+record, share, count or private key is ever stored here.
 """
 
 from dataclasses import dataclass
@@ -18,17 +20,27 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 __all__ = [
     "BANKS",
+    "BOARD",
+    "CODES",
+    "CONSENTS",
     "COORDINATOR",
     "EVENTS",
+    "FRAGMENTS",
     "JOURNAL",
     "NODE",
     "PAPERS",
+    "QUESTIONS",
+    "RECEIPTS",
+    "REQUESTS",
     "SESSIONS",
     "STUDIES",
+    "TOPICS",
+    "VISITS",
     "Schema",
 ]
 
@@ -51,8 +63,8 @@ class Schema:
 _node = MetaData()
 _coordinator = MetaData()
 
-NODE = Schema(owner="node", version=2, tables=_node)
-COORDINATOR = Schema(owner="coordinator", version=1, tables=_coordinator)
+NODE = Schema(owner="node", version=3, tables=_node)
+COORDINATOR = Schema(owner="coordinator", version=2, tables=_coordinator)
 
 # A registry's chain of ledger events and approvals; see upcare_mpc.journal.
 JOURNAL = Table(
@@ -92,6 +104,71 @@ BANKS = Table(
     Column("next", Integer),  # NULL until all parties have confirmed the fill
 )
 
+# Studies that this registry took part in, for the patients' page; see upcare_mpc.storage.sessions.
+QUESTIONS = Table(
+    "questions",
+    _node,
+    Column("study", LargeBinary, primary_key=True),
+    Column("canonical", LargeBinary, nullable=False),
+    Column("first", Text, nullable=False),
+)
+
+# What patients have said; appended to, never changed. Secret. See upcare_mpc.storage.consents.
+CONSENTS = Table(
+    "consents",
+    _node,
+    Column("patient", LargeBinary, primary_key=True),
+    Column("data_set", Text, primary_key=True),
+    Column("activity", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary, primary_key=True),  # answers of one version can contradict
+    Column("canonical", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),  # of the commitment in the journal
+    Column("recorded", Text, nullable=False),
+)
+
+# One-time codes that let a patient in, and visits they began; both by SHA-256. Secret.
+CODES = Table(
+    "codes",
+    _node,
+    Column("code", LargeBinary, primary_key=True),
+    Column("patient", LargeBinary, nullable=False),
+    Column("expires", Text, nullable=False),
+)
+VISITS = Table(
+    "visits",
+    _node,
+    Column("token", LargeBinary, primary_key=True),
+    Column("patient", LargeBinary, nullable=False),
+    Column("expires", Text, nullable=False),
+)
+
+# Signed receipts of withdrawals from the vault. Secret: whose they are.
+RECEIPTS = Table(
+    "receipts",
+    _node,
+    Column("token", Text, primary_key=True),
+    Column("patient", LargeBinary, nullable=False, index=True),
+    Column("text", Text, nullable=False),
+)
+
+# Requests for keys that this registry has seen on the board, each with its filing.
+REQUESTS = Table(
+    "requests",
+    _node,
+    Column("request", LargeBinary, primary_key=True),
+    Column("filing", LargeBinary, nullable=False),
+    Column("seen", Text, nullable=False),
+)
+
+# This registry's fragments, sealed to who asked and signed; sent again only as they are.
+FRAGMENTS = Table(
+    "fragments",
+    _node,
+    Column("request", LargeBinary, primary_key=True),
+    Column("paper", LargeBinary, nullable=False),
+)
+
 # Questions as the coordinator knows them: what was asked, by which key, and how far it is. The
 # digest is over the study's digest and the researcher's key; the session is the latest attempt.
 STUDIES = Table(
@@ -128,4 +205,29 @@ PAPERS = Table(
     Column("kind", Text, primary_key=True),
     Column("party", Text, primary_key=True),
     Column("content", LargeBinary, nullable=False),
+)
+
+# What the board is about: key ceremonies and requests for keys.
+TOPICS = Table(
+    "topics",
+    _coordinator,
+    Column("number", Integer, primary_key=True),
+    Column("topic", LargeBinary, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("owner", LargeBinary, nullable=False),  # researcher's key; empty for a ceremony
+    Column("created", Text, nullable=False),
+)
+
+# Papers on the board; see upcare_mpc.storage.board.
+BOARD = Table(
+    "board",
+    _coordinator,
+    Column("topic", LargeBinary, ForeignKey(TOPICS.c.topic), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("sender", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("time", Text, nullable=False),
+    UniqueConstraint("topic", "sender", "kind", "digest"),
 )
