@@ -5,7 +5,6 @@ import secrets
 from pathlib import Path
 
 import pytest
-from by_the_book import seal_both
 
 from upcare_mpc.abe.groups import Group, random_scalar
 from upcare_mpc.abe.kem import KEY_BYTES, MAX_HEADER_BYTES, decapsulate, encapsulate
@@ -81,16 +80,6 @@ def test_bad_vectors_fail_with_one_text(group: Group, case: dict[str, str]) -> N
     assert str(caught.value) == REFUSAL
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
-
-
-def test_a_second_implementation_from_the_description_makes_the_same_header(fast: Group) -> None:
-    alpha, seed = scalar(), secrets.token_bytes(32)
-
-    header, wrapping_key = seal_both(alpha, "a:x", "b:1", b"what for", seed)
-
-    assert (header, wrapping_key) == encapsulate(
-        setup(fast, alpha), parse("and(b:1,a:x)"), context=b"what for", random=lambda _: seed
-    )
 
 
 def test_a_header_opens_for_every_key_that_satisfies_its_policy(fast: Group) -> None:

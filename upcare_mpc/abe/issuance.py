@@ -23,9 +23,9 @@ policy that no issued request satisfies.
 - For issued requests this is FABEO's own claim: from ONE key for S and the t shares, every
   fragment of the others can be computed (sk1 by interpolation in the exponent and a fresh r), so
   fragments tell no more than keys. Shown in ``tests/abe/test_threshold_simulated.py``.
-- That those of other requests are void is checked in the symbolic generic group, for committees of
-  3 and 5 (``tests/abe/test_threshold_binding.py``), not proved for all. H(q)^b(j) is a signature
-  share on q of Boldyreva's kind (PKC 2003): its use as a blind rests on the same group.
+- That those of other requests are void is proved in ``docs/abe.md`` in the generic group, for all
+  committees, and computed on random cases (``tests/abe/test_threshold_proposition.py``). H(q)^b(j)
+  is a signature share on q of Boldyreva's kind (PKC 2003), used as a blind.
 
 r is derived and not drawn: a restored backup, a retry or a bad random source cannot use one r for
 two requests, and the same request gives the same fragment. The seed is in the member's share, drawn

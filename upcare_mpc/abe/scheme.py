@@ -12,9 +12,8 @@ for b alone, because the two H(a)^(s') cancel (``tests/attacks/test_abe_one_attr
 What is claimed: whoever holds the public key and any number of keys, none of which satisfies the
 policy, learns nothing of d. Nor do holders together know more than each alone, as every key has
 an r of its own. The paper proves it in the generic group model with a random oracle, for adaptive
-adversaries and many ciphertexts, and for a public key e(g1, g2)^alpha. That g2^alpha gives nothing
-more away is checked in the symbolic generic group for small policies
-(``tests/abe/generic_group.py``), not proved.
+adversaries and many ciphertexts, and for a public key e(g1, g2)^alpha. That g2^alpha
+gives nothing more away is proved in ``docs/abe.md``, in the same model.
 
 What is not claimed: this layer is malleable, and what others call is ``kem``. The policy is not
 hidden. Nothing revokes a key or what it has opened, a holder can make weaker copies of a key and

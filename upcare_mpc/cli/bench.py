@@ -15,6 +15,7 @@ import click
 import numpy as np
 
 from upcare_mpc.cli import show
+from upcare_mpc.cli.bench_abe import abe
 from upcare_mpc.cli.bench_ingest import ingest
 from upcare_mpc.cli.bench_suppress import suppress
 from upcare_mpc.cli.committee import Rehearsal, rehearse
@@ -57,6 +58,7 @@ def bench() -> None:
     """Measure this machine; figures and their meaning are in docs/benchmarks.md."""
 
 
+bench.add_command(abe)
 bench.add_command(ingest)
 bench.add_command(suppress)
 

@@ -6,27 +6,25 @@ the peak of the whole process.
 """
 
 import json
-import os
-import re
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import click
 
 from upcare_mpc.cli import show
+from upcare_mpc.cli.bench_process import apart, peak_mb
 from upcare_mpc.cli.made_up_registry import Made, write_encr, write_obds
 from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import DataError
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.node.freeze import freeze
 from upcare_mpc.storage.snapshot import Snapshots
+from upcare_mpc.storage.snapshot_engine import ALL_PATIENTS
 from upcare_mpc.study.spec import parse
 
 __all__ = ["ingest"]
@@ -47,8 +45,6 @@ by = [
   { variable = "diagnosis_year", from = 2000, to = 2019 },
 ]
 """
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +96,7 @@ class _Bench:
         with path.open("wb") as file:
             made = write(file)
         runs = [
-            _apart(_frozen, path, self._folder / f"{name}.{number}") for number in range(self._runs)
+            apart(_frozen, path, self._folder / f"{name}.{number}") for number in range(self._runs)
         ]
         if any(run.found != (made.patients, made.tumours, made.messages) for run in runs):
             raise DataError(f"{name}: the snapshot does not hold what the file was made to hold")
@@ -117,7 +113,7 @@ class _Bench:
 
     def count(self, name: str) -> dict[str, Any]:
         """Count the table over the snapshot of a file's first run."""
-        runs = [_apart(_counted, self._folder / f"{name}.0") for _ in range(self._runs)]
+        runs = [apart(_counted, self._folder / f"{name}.0") for _ in range(self._runs)]
         cells, tumours, counted = runs[0].found
         return {"cells": cells, "tumours": tumours, "counted": counted, **_figures(runs)}
 
@@ -135,45 +131,26 @@ def _figures(runs: list[_Run]) -> dict[str, Any]:
     }
 
 
-def _apart(work: Callable[..., _T], *arguments: Path) -> _T:
-    """Do it in a new process, which loads what it needs and nothing else."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
-
-
 def _frozen(path: Path, folder: Path) -> _Run:
-    _use_one_core()
     began, cpu_began = time.perf_counter(), time.process_time()
     manifest = freeze(DataFiles(files=(path,)), folder)
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     found = manifest.patients, manifest.tumours, manifest.account.messages
-    return _Run(seconds, cpu_seconds, _peak_mb(), found)
+    return _Run(seconds, cpu_seconds, peak_mb(), found)
 
 
 def _counted(folder: Path) -> _Run:
     """The second of two counts: the first one may wait for the disk."""
-    _use_one_core()
     snapshots = Snapshots(folder)
     manifest = snapshots.current()
     assert manifest is not None
     kind = work_out(parse(STUDY, name="benchmark"), network_overlap=1).kind
     measures, layout = kind.measures(), kind.layout()
     engine = snapshots.open(manifest, folder / "spill")
-    engine.tabulate(measures, layout)
+    engine.tabulate(measures, layout, ALL_PATIENTS)
     began, cpu_began = time.perf_counter(), time.process_time()
-    vector = engine.tabulate(measures, layout)
+    vector = engine.tabulate(measures, layout, ALL_PATIENTS)
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
     engine.close()
     found = len(vector), manifest.tumours, int(vector.sum())
-    return _Run(seconds, cpu_seconds, _peak_mb(), found)
-
-
-def _use_one_core() -> None:
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-
-def _peak_mb() -> float:
-    """Of this process alone: the peak in its resource usage is inherited from its parent."""
-    status = Path("/proc/self/status").read_text("ascii")
-    (kib,) = re.findall(r"^VmHWM:\s*([0-9]+) kB$", status, re.MULTILINE)
-    return int(kib) / 1024
+    return _Run(seconds, cpu_seconds, peak_mb(), found)
