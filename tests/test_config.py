@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from upcare_mpc.config import (
+    Calendar,
+    Certified,
     DataFiles,
     SnapshotFolder,
     WarehouseTable,
@@ -16,6 +18,7 @@ from upcare_mpc.config import (
     load_platform,
     toml_table,
 )
+from upcare_mpc.consent.gate import Gate
 from upcare_mpc.errors import ConfigError
 from upcare_mpc.privacy.accountant import Cap
 from upcare_mpc.privacy.ledger import Caps
@@ -67,7 +70,15 @@ def test_the_full_party_file_is_read(write: Write) -> None:
     assert party.data.source.encr_missing["Grade"] == {"9", "99"}  # not stated, so the usual
     assert not party.policy.automatic
     assert party.policy.epsilon_per_study == 1
-    assert party.policy.researchers == {"Dr Example": bytes(32)}
+    assert party.data.gate is Gate.OBJECTION
+    assert party.data.consents is Calendar.WEEK
+    assert party.policy.researchers == {"Dr Example": bytes(32), "Prof Example": b"\x11" * 32}
+    assert party.policy.certified == {
+        bytes(32): Certified(),
+        b"\x11" * 32: Certified(
+            claims=frozenset({"not-for-profit", "non-commercial"}), region="DE"
+        ),
+    }
     assert party.policy.delta_per_study == Fraction(1, 10**8)
     assert party.policy.minimum_cohort == 20
     assert party.policy.caps == Caps(
@@ -158,6 +169,10 @@ def test_the_cases_may_be_in_a_folder_of_snapshots_or_a_warehouse(write: Write) 
         ('cases_at_most = 1\nsnapshots = "x"\ncomplete = []', "unknown key 'complete'"),
         ("cases_at_most = 1\nfiles = []\nencr_missing = { Aeg = [] }", "did you mean Age?"),
         ('cases_at_most = 1\nwarehouse = { url = "x" }', "missing key 'table'"),
+        (
+            'cases_at_most = 1\nwarehouse = { url = "x" }\ngate = "consent"',
+            "data: unknown key 'gate'",
+        ),
     ],
 )
 def test_a_source_that_is_not_one_is_refused(write: Write, lines: str, words: str) -> None:
@@ -244,6 +259,12 @@ def test_an_unknown_key_is_refused_by_name(write: Write, place: str, words: str)
         (r"^epsilon = 10.0\n# rho = 1.5", "rho = 0", "caps.rho: wanted a number above 0"),
         (r"^epsilon = 10.0", "epsilon = 1e999999999", "wanted a number above 0"),
         (r'^"Dr Example" = .*', '"Dr Example" = "abc"', "wanted a public key of 64 hexadecimal"),
+        (r"^claims = .*", 'claims = ["rich"]', "claims: wanted some of not-for-profit"),
+        (r'^region = "DE"', 'region = "Germany"', "region: wanted a country like DE"),
+        (r'^key = "1.*', 'key = "11"', "wanted a public key of 64 hexadecimal"),
+        (r'^key = "1.*', "", "missing key 'key'"),
+        (r"^gate = .*", 'gate = "open"', "data.gate: wanted objection or consent, got open"),
+        (r"^consents = .*", 'consents = "year"', "wanted day or week or month, got year"),
         (r"^\[policy.caps\]", "[policy.cap]", "did you mean caps?"),
         (r"^name = .*\n", "", "missing key 'name'"),
         (r"^version = 1", "version = ", "not a TOML file"),
@@ -297,11 +318,29 @@ def test_a_committee_that_is_not_3_5_or_7_is_refused(tmp_path: Path, committee: 
         load_agreement(tmp_path)
 
 
-def test_the_platforms_file_has_two_addresses_and_nothing_else(tmp_path: Path) -> None:
+def test_the_platforms_file_has_two_addresses_and_nothing_that_is_not_known(tmp_path: Path) -> None:
     good = 'version = 1\n[listen]\nregistries = "a:1"\nresearchers = "a:2"\n'
     (tmp_path / "platform.toml").write_text(good)
     assert load_platform(tmp_path).researchers == "a:2"
+    assert load_platform(tmp_path).gigabytes_per_registry == 100
 
     (tmp_path / "platform.toml").write_text(good + 'web = "a:3"\n')
     with pytest.raises(ConfigError, match="unknown key 'web'"):
         load_platform(tmp_path)
+
+
+def test_the_platforms_file_says_how_much_room_a_vault_has(tmp_path: Path) -> None:
+    addresses = 'version = 1\n[listen]\nregistries = "a:1"\nresearchers = "a:2"\n[vault]\n'
+
+    def load(room: str) -> int:
+        (tmp_path / "platform.toml").write_text(addresses + room)
+        return load_platform(tmp_path).gigabytes_per_registry
+
+    assert load("gigabytes_per_registry = 7") == 7
+    for room in ("0", "-1", "1000001", "1.5", "true", '"7"'):
+        with pytest.raises(ConfigError, match="gigabytes_per_registry: wanted a whole number"):
+            load(f"gigabytes_per_registry = {room}")
+    with pytest.raises(ConfigError, match="did you mean gigabytes_per_registry"):
+        load("gigabyte_per_registry = 7")
+    with pytest.raises(ConfigError, match="missing key 'gigabytes_per_registry'"):
+        load("")

@@ -1,5 +1,9 @@
 import sys
 from pathlib import Path
 
-for folder in ("node", "sessions", "attacks", "abe"):  # registries.py, fragile_network.py, ...
+# registries.py, fragile_network.py, frozen_cases.py, said.py, ...
+for folder in (
+    *("node", "sessions", "storage", "consent", "attacks", "abe", "access", "authority"),
+    "coordinator",
+):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))

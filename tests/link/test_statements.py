@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from upcare_mpc._proto.upcare.board.v1 import board_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.link import statements
@@ -176,6 +177,37 @@ def test_an_authorization_is_in_force_for_minutes_only(not_after: int) -> None:
         statements.check_authorization(authorization(not_after=not_after), "Watch", now=NOW)
 
 
+def test_a_researcher_asks_about_her_own_request_for_one_method_and_minutes() -> None:
+    made = statements.authorize_access(bytes(32), "fetch de-a", KEY, now=NOW)
+
+    statements.check_access(made, "fetch de-a", now=NOW)
+    statements.check_access(made, "fetch de-a", now=NOW + 600)
+    with pytest.raises(ProtocolError, match="for fetch de-a, not fetch de-b"):
+        statements.check_access(made, "fetch de-b", now=NOW)
+    for now in (NOW - 61, NOW + 601):
+        with pytest.raises(ProtocolError, match="not in force"):
+            statements.check_access(made, "fetch de-a", now=now)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("request_digest", bytes([1] * 32)),
+        ("signing_key", public(OTHER)),
+        ("not_after", NOW + 599),
+        ("method", "follow"),
+        ("signature", bytes(64)),
+    ],
+    ids=FIELD_ONLY,
+)
+def test_an_access_authorization_altered_after_signing_is_refused(field: str, value: Any) -> None:
+    made = statements.authorize_access(bytes(32), "fetch de-a", KEY, now=NOW)
+    setattr(made, field, value)
+
+    with pytest.raises(ProtocolError, match="not signed"):
+        statements.check_access(made, "fetch de-a", now=NOW)
+
+
 # -- no statement is another ------------------------------------------------------------------
 
 
@@ -198,6 +230,17 @@ def every_use() -> dict[str, st.SearchStrategy[bytes]]:
         "authorization": st.builds(
             lambda a, b, c, d: statements.authorization_statement(
                 study_pb2.Authorization(study_digest=a, signing_key=b, not_after=c, method=d)
+            ),
+            st.binary(max_size=5),
+            st.binary(max_size=5),
+            st.integers(-(1 << 63), (1 << 63) - 1),
+            SHORT,
+        ),
+        "access": st.builds(
+            lambda a, b, c, d: statements.access_statement(
+                board_pb2.AccessAuthorization(
+                    request_digest=a, signing_key=b, not_after=c, method=d
+                )
             ),
             st.binary(max_size=5),
             st.binary(max_size=5),

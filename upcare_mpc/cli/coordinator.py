@@ -12,6 +12,7 @@ from upcare_mpc.coordinator.platform import Platform
 from upcare_mpc.coordinator.service import serve as start_servers
 from upcare_mpc.errors import ConfigError
 from upcare_mpc.link.certificates import Identity
+from upcare_mpc.storage.board import Board
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import COORDINATOR
 from upcare_mpc.storage.studies import Studies
@@ -50,7 +51,7 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
     async def work() -> None:
         with Database(f"sqlite:///{state / 'coordinator.db'}", COORDINATOR) as database:
             platform = Platform(identity, agreement, Studies(database))
-            servers = await start_servers(platform, identity, file)
+            servers = await start_servers(platform, Board(database), identity, file)
             log_line("platform", f"registries at {file.registries}")
             log_line("platform", f"researchers at {file.researchers}")
             try:

@@ -2,28 +2,23 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import Any, Self
-
-import grpc
+from typing import Self
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.client.result import OpenedResult, open_parts
 from upcare_mpc.client.words import exact_fraction, one_line
-from upcare_mpc.errors import LinkError, ProtocolError, RefusedError, SessionError
+from upcare_mpc.errors import ProtocolError, RefusedError, SessionError
 from upcare_mpc.link.availability import read_availability
-from upcare_mpc.link.certificates import host_of
+from upcare_mpc.link.calls import CALL_S, platform_channel, translated
 from upcare_mpc.records.availability import Availability
 from upcare_mpc.study.spec import Study
 
 __all__ = ["Answer", "CatalogueEntry", "Event", "PlatformClient"]
 
-CALL_S = 60.0
-MESSAGE_BYTES = 16 << 20
 _YEAR_10000 = 253_402_300_800  # seconds since 1970
 _VERDICTS = {
     coordinator_pb2.Quote.VERDICT_YES: "yes",
@@ -85,17 +80,7 @@ class PlatformClient:
 
     def __init__(self, researcher: Researcher) -> None:
         self._researcher = researcher
-        credentials = grpc.ssl_channel_credentials(researcher.network.ca_pem)
-        self._channel = grpc.secure_channel(
-            researcher.platform,
-            credentials,
-            options=[
-                ("grpc.ssl_target_name_override", host_of("platform", "platform")),
-                ("grpc.max_receive_message_length", MESSAGE_BYTES),
-                ("grpc.keepalive_time_ms", 10_000),  # a platform that is gone ends a watch
-                ("grpc.keepalive_timeout_ms", 10_000),
-            ],
-        )
+        self._channel = platform_channel(researcher.platform, researcher.network)
         self._stub = coordinator_pb2_grpc.ResearchStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -112,7 +97,7 @@ class PlatformClient:
             LinkError: The platform cannot be reached.
         """
         request = self._researcher.request(study, now=time.time())
-        with _translated():
+        with translated():
             response = self._stub.Preview(
                 coordinator_pb2.PreviewRequest(request=request), timeout=CALL_S
             )
@@ -134,7 +119,7 @@ class PlatformClient:
             ProtocolError: An entry is not a statement that a registry can make.
             LinkError: The platform cannot be reached.
         """
-        with _translated():
+        with translated():
             response = self._stub.Catalogue(coordinator_pb2.CatalogueRequest(), timeout=CALL_S)
         return [_entry(entry) for entry in response.entries]
 
@@ -145,7 +130,7 @@ class PlatformClient:
             Whether it was already there, running or answered.
         """
         request = self._researcher.request(study, now=time.time())
-        with _translated():
+        with translated():
             response = self._stub.Submit(
                 coordinator_pb2.SubmitRequest(request=request), timeout=CALL_S
             )
@@ -159,7 +144,7 @@ class PlatformClient:
             LinkError: The platform is lost.
         """
         authorization = self._researcher.authorize(study, "watch", now=time.time())
-        with _translated():
+        with translated():
             for event in self._stub.Watch(
                 coordinator_pb2.WatchRequest(authorization=authorization)
             ):
@@ -178,7 +163,7 @@ class PlatformClient:
             OpeningError: The sealed shares do not open or do not belong together.
         """
         authorization = self._researcher.authorize(study.digest, "result", now=time.time())
-        with _translated():
+        with translated():
             parts = list(
                 self._stub.Result(
                     coordinator_pb2.ResultRequest(authorization=authorization), timeout=CALL_S
@@ -205,28 +190,3 @@ def raise_bad_end(event: Event) -> None:
         raise RefusedError(event.text)
     if event.phase == "failed":
         raise SessionError(event.text)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn gRPC's errors into ours; the platform's text is shown as it is."""
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise _error(error) from None
-
-
-def _error(error: Any) -> RefusedError | LinkError:
-    detail = one_line(str(error.details() or ""))
-    refusals = {
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.NOT_FOUND,
-        grpc.StatusCode.INTERNAL,
-    }
-    if error.code() in refusals:
-        return RefusedError(detail)
-    if "certificate" in detail.lower() or "handshake" in detail.lower():
-        return LinkError("no trusted connection to the platform: its certificate is not accepted")
-    return LinkError("the platform cannot be reached, or did not answer in time")

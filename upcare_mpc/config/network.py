@@ -1,6 +1,6 @@
 """What a network agrees on (`network.toml`), and where its platform listens (`platform.toml`)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from upcare_mpc.config.toml_table import Table
@@ -32,11 +32,13 @@ class PlatformFile:
         folder: Its folder.
         registries: Address that registries attend, ``host:port``; mutual TLS.
         researchers: Address that researchers call, ``host:port``; the platform's certificate only.
+        gigabytes_per_registry: Room for the vault of each registry.
     """
 
     folder: Path
     registries: str
     researchers: str
+    gigabytes_per_registry: int = 100
 
 
 def load_agreement(folder: Path) -> Agreement:
@@ -55,12 +57,17 @@ def load_agreement(folder: Path) -> Agreement:
 def load_platform(folder: Path) -> PlatformFile:
     """Read ``platform.toml`` of the platform's folder."""
     table = Table.read(folder / "platform.toml")
-    table.only("version", "listen")
+    table.only("version", "listen", "vault")
     table.version()
     listen = table.table("listen")
     listen.only("registries", "researchers")
-    return PlatformFile(
+    file = PlatformFile(
         folder=folder,
         registries=listen.text("registries"),
         researchers=listen.text("researchers"),
     )
+    if "vault" not in table.content:
+        return file
+    vault = table.table("vault")
+    vault.only("gigabytes_per_registry")
+    return replace(file, gigabytes_per_registry=vault.integer("gigabytes_per_registry", 1, 10**6))

@@ -1,36 +1,51 @@
-"""The platform's two gRPC faces: ``Research`` for researchers, ``Attendance`` for registries.
+"""The platform's two gRPC faces: one for researchers, one for registries.
 
 Researchers connect over TLS that authenticates the platform; their messages are signed. Registries
 connect over mutual TLS on another port; the certificate names them.
+
+                              for registries    for researchers    where
+    studies                   Attendance        Research           here
+    keys to sealed records    Board             Filing             ``board``
+    sealed records            Keeping           Fetching           ``vaults``
 """
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import grpc.aio
 
+from upcare_mpc._proto.upcare.board.v1 import board_pb2_grpc
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
+from upcare_mpc._proto.upcare.vault.v1 import vault_pb2_grpc
 from upcare_mpc.config import PlatformFile
+from upcare_mpc.coordinator.board import BoardService, FilingService
+from upcare_mpc.coordinator.callers import abort, registry_of
 from upcare_mpc.coordinator.platform import Platform
-from upcare_mpc.errors import ConfigError, ProtocolError, RefusedError, StudyError, UpcareError
-from upcare_mpc.link.certificates import Identity, party_of_host
+from upcare_mpc.coordinator.vaults import FetchingService, KeepingService, Vaults
+from upcare_mpc.errors import ConfigError, ProtocolError, UpcareError
+from upcare_mpc.link.certificates import Identity
+from upcare_mpc.storage.board import Board
 
 __all__ = ["serve"]
 
 MESSAGE_BYTES = 16 << 20
+BYTES_PER_GIGABYTE = 10**9
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_send_message_length", MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),  # registries ping every 10 s
+    ("grpc.max_concurrent_streams", 32),  # of one connection; more of them wait
     ("grpc.so_reuseport", 0),
 ]
 
 
-async def serve(platform: Platform, identity: Identity, file: PlatformFile) -> list[Any]:
+async def serve(
+    platform: Platform, board: Board, identity: Identity, file: PlatformFile
+) -> list[Any]:
     """Start both servers; the caller stops them.
 
     Raises:
@@ -40,10 +55,17 @@ async def serve(platform: Platform, identity: Identity, file: PlatformFile) -> l
     mutual = grpc.ssl_server_credentials(
         pair, root_certificates=identity.network.ca_pem, require_client_auth=True
     )
+    vaults = Vaults(
+        file.folder / "state" / "vault", room=file.gigabytes_per_registry * BYTES_PER_GIGABYTE
+    )
     registries = grpc.aio.server(options=_OPTIONS)
     coordinator_pb2_grpc.add_AttendanceServicer_to_server(_Attendance(platform), registries)
+    board_pb2_grpc.add_BoardServicer_to_server(BoardService(board), registries)
+    vault_pb2_grpc.add_KeepingServicer_to_server(KeepingService(vaults), registries)
     researchers = grpc.aio.server(options=_OPTIONS)
     coordinator_pb2_grpc.add_ResearchServicer_to_server(_Research(platform), researchers)
+    board_pb2_grpc.add_FilingServicer_to_server(FilingService(board), researchers)
+    vault_pb2_grpc.add_FetchingServicer_to_server(FetchingService(vaults, board), researchers)
     for server, address, credentials in (
         (registries, file.registries, mutual),
         (researchers, file.researchers, grpc.ssl_server_credentials(pair)),
@@ -63,24 +85,16 @@ class _Attendance(coordinator_pb2_grpc.AttendanceServicer):
     async def Attend(self, _requests: Any, context: Any) -> None:  # noqa: N802
         """Keep a registry's stream."""
         first = await context.read()  # before any refusal: an unread message would mask it
-        name = None
-        for host in context.auth_context().get("x509_subject_alternative_name", ()):
-            party = party_of_host(host.decode("ascii", "replace"))
-            if party is not None and party[1] == "registry":
-                name = party[0]
-        if name is None:
-            await context.abort(
-                grpc.StatusCode.UNAUTHENTICATED, "the certificate is not a registry's"
-            )
+        name = await registry_of(context)
         if first is grpc.aio.EOF or first.join.version != "1":
             await context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION, "protocol version 1 is spoken here"
             )
         try:
-            self._platform.catalogue.hear(str(name), first.join)
+            self._platform.catalogue.hear(name, first.join)
         except ProtocolError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        await self._platform.attendance.serve(str(name), context)
+        await self._platform.attendance.serve(name, context)
 
 
 class _Research(coordinator_pb2_grpc.ResearchServicer):
@@ -92,7 +106,7 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):
         try:
             quotes = await self._platform.preview(request.request)
         except UpcareError as error:
-            await _abort(context, error)
+            await abort(context, error)
         return coordinator_pb2.PreviewResponse(quotes=quotes)
 
     async def Submit(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -100,7 +114,7 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):
         try:
             digest, known = await self._platform.submit(request.request)
         except UpcareError as error:
-            await _abort(context, error)
+            await abort(context, error)
         return coordinator_pb2.SubmitResponse(study_digest=digest, known=known)
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
@@ -115,14 +129,14 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):
                     last=last,
                 )
         except UpcareError as error:
-            await _abort(context, error)
+            await abort(context, error)
 
     async def Result(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Hand out a finished study."""
         try:
             parts = self._platform.result(request.authorization)
         except UpcareError as error:
-            await _abort(context, error)
+            await abort(context, error)
         for part in parts:
             yield part
 
@@ -131,20 +145,3 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):
         attending = self._platform.attendance.attending
         entries = self._platform.catalogue.entries(attending=attending)
         return coordinator_pb2.CatalogueResponse(entries=entries)
-
-
-STATUS: dict[type[UpcareError], Any] = {
-    StudyError: grpc.StatusCode.INVALID_ARGUMENT,
-    ProtocolError: grpc.StatusCode.UNAUTHENTICATED,
-    RefusedError: grpc.StatusCode.FAILED_PRECONDITION,
-}
-
-
-async def _abort(context: Any, error: UpcareError) -> NoReturn:
-    """End a call with an error's text; the one map from our errors to gRPC's."""
-    code = next(
-        (status for kind, status in STATUS.items() if isinstance(error, kind)),
-        grpc.StatusCode.INTERNAL,
-    )
-    await context.abort(code, str(error))
-    raise AssertionError("abort does not return")

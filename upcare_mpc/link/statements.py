@@ -7,16 +7,23 @@ Each statement begins with its version and use, then fixed-length fields, or var
 import hashlib
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from upcare_mpc._proto.upcare.board.v1 import board_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = [
+    "access_statement",
     "approval_statement",
     "authorization_statement",
+    "authorize_access",
+    "check_access",
     "check_authorization",
     "check_request",
     "no_output_statement",
@@ -91,13 +98,48 @@ def authorization_statement(authorization: study_pb2.Authorization) -> bytes:
 
 def check_authorization(authorization: study_pb2.Authorization, method: str, *, now: float) -> None:
     """Check that the holder of the key asks for this method, and asks now."""
-    _check_signature(
-        authorization.signing_key, authorization_statement(authorization), authorization.signature
+    _check_in_force(authorization, authorization_statement(authorization), method, now=now)
+
+
+def access_statement(authorization: board_pb2.AccessAuthorization) -> bytes:
+    """What a researcher signs to follow her own request for a key, or to fetch what it opens."""
+    return _statement(
+        "access-authorization",
+        authorization.request_digest,
+        authorization.signing_key,
+        authorization.not_after.to_bytes(8, "big", signed=True),
+        authorization.method.encode(),
     )
-    if authorization.method != method:
-        raise ProtocolError(f"the authorization is for {authorization.method}, not {method}")
-    if not now <= authorization.not_after <= now + AUTHORIZATION_SECONDS + 60:
-        raise ProtocolError("the authorization is not in force; check this machine's clock")
+
+
+def authorize_access(
+    request: bytes, method: str, signing: Ed25519PrivateKey, *, now: float
+) -> board_pb2.AccessAuthorization:
+    """Sign that the holder of a key asks about her own request for a key, now.
+
+    Args:
+        request: Digest of the request, 32 bytes.
+        method: ``follow``, or ``fetch REGISTRY``.
+        signing: The key that filed the request. Secret.
+        now: Seconds since 1970, UTC.
+    """
+    authorization = board_pb2.AccessAuthorization(
+        request_digest=request,
+        signing_key=signing.public_key().public_bytes_raw(),
+        not_after=int(now) + AUTHORIZATION_SECONDS,
+        method=method,
+    )
+    authorization.signature = signing.sign(access_statement(authorization))
+    return authorization
+
+
+def check_access(authorization: board_pb2.AccessAuthorization, method: str, *, now: float) -> None:
+    """Check that the holder of the key asks for this method, and asks now.
+
+    Raises:
+        ProtocolError: It is not signed by the key that it names, or is for another method or time.
+    """
+    _check_in_force(authorization, access_statement(authorization), method, now=now)
 
 
 def approval_statement(session: bytes, registry: str, endpoint: str) -> bytes:
@@ -140,6 +182,20 @@ def _check_sealing_key(key: bytes) -> None:
         probe.exchange(X25519PublicKey.from_public_bytes(key))  # all zero raises
     except ValueError:
         raise ProtocolError("a study request carries a sealing key that can be sealed to") from None
+
+
+def _check_in_force(
+    authorization: study_pb2.Authorization | board_pb2.AccessAuthorization,
+    signed: bytes,
+    method: str,
+    *,
+    now: float,
+) -> None:
+    _check_signature(authorization.signing_key, signed, authorization.signature)
+    if authorization.method != method:
+        raise ProtocolError(f"the authorization is for {authorization.method}, not {method}")
+    if not now <= authorization.not_after <= now + AUTHORIZATION_SECONDS + 60:
+        raise ProtocolError("the authorization is not in force; check this machine's clock")
 
 
 def _check_signature(key: bytes, statement: bytes, signature: bytes) -> None:

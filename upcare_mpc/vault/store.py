@@ -105,7 +105,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         """Open the folder, or make it."""
         self._path = path
-        self._fresh: list[Path] = []
+        self._fresh: set[Path] = set()
         self._fresh_bytes = 0
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ class Folder:
                 file.write(content)
         except OSError:
             raise DataError("the vault cannot be written") from None
-        self._fresh.append(fresh)
+        self._fresh.add(fresh)
         self._fresh_bytes += len(content)
         if name == HEAD or self._fresh_bytes > _UNSETTLED_BYTES:
             self.settle()
@@ -156,18 +156,18 @@ class Folder:
 
     def settle(self) -> None:
         """As ``Store`` says."""
+        written, self._fresh, self._fresh_bytes = self._fresh, set(), 0
         try:
             os.sync()  # starts all writes at once; fsync by itself takes a millisecond each
-            for fresh in self._fresh:
+            for fresh in written:
                 _flush(fresh)  # tells whether this one was written
-            for fresh in self._fresh:
+            for fresh in written:
                 fresh.replace(fresh.with_suffix(""))
             for left in self._path.glob("*.new"):  # by a writer that was interrupted
                 left.unlink()
             _flush(self._path)
         except OSError:
             raise DataError("the vault cannot be written") from None
-        self._fresh, self._fresh_bytes = [], 0
 
 
 def open_store(where: str) -> Store:

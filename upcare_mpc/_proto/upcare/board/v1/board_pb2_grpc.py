@@ -228,7 +228,7 @@ class FilingServicer:
     def File(self, request, context):
         """File opens the topic of a request. The same filing again changes nothing.
 
-        Errors: INVALID_ARGUMENT (not a filing), UNAUTHENTICATED (not signed by the key it names),
+        Errors: INVALID_ARGUMENT (not a filing that is in force and signed by the key it names),
         FAILED_PRECONDITION (the key has too many requests already).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
