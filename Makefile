@@ -1,11 +1,14 @@
 # A fresh clone with Python 3.11, pip and make is enough: each target makes .venv and installs what
 # it needs, once, and then runs. `make demo` and `make test` are the two to know.
 
-.PHONY: demo test test-all check protos clean
+.PHONY: demo breach test test-all check protos clean
 .NOTPARALLEL:
 
 demo: .venv/.core          ## five registries, one question, one private answer
 	scripts/demo
+
+breach: .venv/.core        ## a whole story, then a search of every byte that the platform holds
+	scripts/breach
 
 test: .venv/.dev           ## the fast suite
 	scripts/test

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from upcare_mpc.consent.model import Activity
+from upcare_mpc.consent.use import Use
 from upcare_mpc.errors import SessionError, StudyError
 from upcare_mpc.kinds.question import MAX_STEPS, Question, work_out
 from upcare_mpc.node.session import _count, counting_time
@@ -24,6 +26,8 @@ from upcare_mpc.study import language
 from upcare_mpc.study.expression import size
 from upcare_mpc.study.rows import compiled
 from upcare_mpc.study.spec import parse
+
+USE = Use(activity=Activity.STATISTICS, data_set="de-a", purposes=frozenset({"DUO:0000007"}))
 
 
 def costly(levels: int) -> str:
@@ -88,7 +92,7 @@ def test_the_time_to_answer_follows_from_the_text_and_the_declared_size_alone() 
 
 @pytest.mark.parametrize("work_s", [0.0, 0.15])
 def test_a_count_is_given_out_at_its_time_whenever_it_has_ended(work_s: float) -> None:
-    def tabulate(_: object) -> bytes:
+    def tabulate(*_: object) -> bytes:
         time.sleep(work_s)
         return b"table"
 
@@ -96,7 +100,7 @@ def test_a_count_is_given_out_at_its_time_whenever_it_has_ended(work_s: float) -
         start = time.monotonic()
         snapshot: Any = SimpleNamespace(tabulate=tabulate)
         asked: Any = SimpleNamespace(kind=None)
-        return await _count(snapshot, asked, until=start + 0.3), time.monotonic() - start
+        return await _count(snapshot, asked, USE, until=start + 0.3), time.monotonic() - start
 
     table, took = asyncio.run(run())
 
@@ -105,14 +109,14 @@ def test_a_count_is_given_out_at_its_time_whenever_it_has_ended(work_s: float) -
 
 
 def test_a_count_that_has_not_ended_is_refused_with_one_sentence() -> None:
-    def tabulate(_: object) -> bytes:
+    def tabulate(*_: object) -> bytes:
         time.sleep(0.4)
         return b"table"
 
     async def run() -> bytes:
         snapshot: Any = SimpleNamespace(tabulate=tabulate)
         asked: Any = SimpleNamespace(kind=None)
-        return await _count(snapshot, asked, until=time.monotonic() + 0.1)
+        return await _count(snapshot, asked, USE, until=time.monotonic() + 0.1)
 
     with pytest.raises(SessionError, match="in the time that this node's size gives it"):
         asyncio.run(run())

@@ -3,10 +3,14 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from upcare_mpc.cli.main import run
+
+for _folder in ("consent", "attacks"):  # said.py, vault_world.py
+    sys.path.insert(0, str(Path(__file__).parents[1] / _folder))
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,12 @@ from upcare_mpc.consent.use import NON_COMMERCIAL, NOT_FOR_PROFIT, Use
 from upcare_mpc.errors import InputError, RefusedError
 
 EPOCH = "2026-11"
+FIRST = date(2026, 11, 1)
 EPOCHS = st.sampled_from(["2026-10", "2026-11", "2026-12", "2027-02"])
 
 
 def text(*consents: Consent, epoch: str = EPOCH) -> str:
-    return str(compile_policy(consents, data_set="de-a", site="de-a", epoch=epoch))
+    return str(compile_policy(consents, data_set="de-a", site="de-a", day=days_of(epoch)[0]))
 
 
 def days(epoch: str) -> list[date]:
@@ -90,7 +91,7 @@ def test_a_policy_opens_within_each_limit_and_not_beyond_it(
         with pytest.raises(RefusedError, match=f"no policy can express the limit {limit}"):
             text(limited(limit))
         return
-    policy = compile_policy([limited(limit)], data_set="de-a", site="de-a", epoch=EPOCH)
+    policy = compile_policy([limited(limit)], data_set="de-a", site="de-a", day=FIRST)
     key = attributes(use(**asked), site="de-a", epoch=EPOCH)
 
     assert policy.holds_for(key) == (reason is Reason.CONSENTED)
@@ -103,14 +104,16 @@ def test_a_policy_opens_within_each_limit_and_not_beyond_it(
     any_use(activity=Activity.RECORDS),
     EPOCHS,
     st.none() | EPOCHS,
+    st.integers(0, 27),
 )
 def test_whatever_the_policy_opens_the_gate_permits(
-    others: list[Consent], terms: Terms, asked: Use, sealed: str, other: str | None
+    others: list[Consent], terms: Terms, asked: Use, sealed: str, other: str | None, passed: int
 ) -> None:
     issued = other or sealed
+    sealing_day = days(sealed)[passed]
     consents = [*others, permission(terms=terms, version=3)]
     try:
-        policy = compile_policy(consents, data_set="de-a", site="de-a", epoch=sealed)
+        policy = compile_policy(consents, data_set="de-a", site="de-a", day=sealing_day)
     except RefusedError:
         event("refused")
         return
@@ -118,7 +121,7 @@ def test_whatever_the_policy_opens_the_gate_permits(
     event(f"opens: {opens}")
     if opens:
         assert sealed == issued
-        for day in days(issued):
+        for day in days(issued)[passed:]:
             assert decide(consents, asked, gate=Gate.CONSENT, day=day).permitted
 
 
@@ -135,7 +138,7 @@ def test_whatever_the_gate_permits_the_policy_opens_if_it_can_say_so(
         decide([said], asked, gate=Gate.CONSENT, day=day).permitted for day in days(EPOCH)
     )
     if permitted:
-        policy = compile_policy([said], data_set="de-a", site="de-a", epoch=EPOCH)
+        policy = compile_policy([said], data_set="de-a", site="de-a", day=FIRST)
         assert policy.holds_for(attributes(asked, site="de-a", epoch=EPOCH))
     event(f"permitted: {permitted}")
 
@@ -163,13 +166,14 @@ def test_every_attribute_has_the_form_of_one(asked: Use) -> None:
 
 
 def test_a_key_of_another_registry_or_month_opens_nothing() -> None:
-    policy = compile_policy([permission()], data_set="de-a", site="de-a", epoch=EPOCH)
+    policy = compile_policy([permission()], data_set="de-a", site="de-a", day=FIRST)
 
     assert policy.holds_for(attributes(use(), site="de-a", epoch=EPOCH))
     assert not policy.holds_for(attributes(use(), site="fr-a", epoch=EPOCH))
     assert not policy.holds_for(attributes(use(), site="de-a", epoch="2026-12"))
 
 
+BROKEN = "does not hold from 2026-11-01 to the month's end"
 SCATTERED = categories(f"C{n:02}" for n in range(0, 98, 2)) | categories(
     f"D{n:02}" for n in range(0, 49, 2)
 )
@@ -186,17 +190,26 @@ MANY = frozenset(f"{a}{b}" for a in "ABCDEFGH" for b in "ABCDEFGH")
         ([permission(), permission(permission=duo.GRU)], "there is no permission"),
         ([permission(activity=Activity.STATISTICS)], "there is no permission"),
         ([permission(data_set="fr-b")], "there is no permission"),
-        ([permission(last_day=date(2026, 11, 29))], "does not hold on every day of 2026-11"),
-        ([permission(last_day=date(2026, 10, 31))], "does not hold on every day of 2026-11"),
-        ([permission(first_day=date(2026, 11, 2))], "does not hold on every day of 2026-11"),
-        ([by_guardian(date(2026, 11, 30))], "does not hold on every day of 2026-11"),
+        (
+            [permission(last_day=date(2026, 11, 29))],
+            BROKEN,
+        ),
+        (
+            [permission(last_day=date(2026, 10, 31))],
+            BROKEN,
+        ),
+        (
+            [permission(first_day=date(2026, 11, 2))],
+            BROKEN,
+        ),
+        ([by_guardian(date(2026, 11, 30))], BROKEN),
         ([permission(permission=duo.DS, diseases=SCATTERED)], "a policy has at most 64"),
         ([permission(limits=frozenset({duo.GS}), regions=MANY)], "a policy has at most 64"),
     ],
 )
 def test_what_no_policy_can_say_is_refused(consents: list[Consent], told: str) -> None:
     with pytest.raises(RefusedError, match=told):
-        compile_policy(consents, data_set="de-a", site="de-a", epoch=EPOCH)
+        compile_policy(consents, data_set="de-a", site="de-a", day=FIRST)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +223,14 @@ def test_what_no_policy_can_say_is_refused(consents: list[Consent], told: str) -
 )
 def test_what_holds_on_every_day_is_said(said: Consent) -> None:
     assert text(said).startswith("and(")
+
+
+def test_a_permission_counts_from_the_day_on_which_it_begins() -> None:
+    said = permission(first_day=date(2026, 11, 20))
+    with pytest.raises(RefusedError, match="does not hold from 2026-11-19"):
+        compile_policy([said], data_set="de-a", site="de-a", day=date(2026, 11, 19))
+    policy = compile_policy([said], data_set="de-a", site="de-a", day=date(2026, 11, 20))
+    assert str(policy) == "and(epoch:2026-11,site:de-a,use:hmb)"
 
 
 @pytest.mark.parametrize(
@@ -228,8 +249,9 @@ def test_a_site_or_month_that_is_none_is_refused(changes: dict[str, Any], told: 
     where = {"site": "de-a", "epoch": EPOCH} | changes
     with pytest.raises(InputError, match=told):
         attributes(use(), **where)
-    with pytest.raises(InputError, match=told):
-        compile_policy([permission()], data_set="de-a", **where)
+    if "site" in changes:
+        with pytest.raises(InputError, match=told):
+            compile_policy([permission()], data_set="de-a", site=changes["site"], day=FIRST)
 
 
 def test_no_key_is_issued_for_statistics() -> None:

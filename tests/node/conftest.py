@@ -1,4 +1,6 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # for registries.py
+TESTS = Path(__file__).parents[1]
+for folder in ("node", "storage", "consent", "attacks"):  # registries.py, vault_world.py, ...
+    sys.path.insert(0, str(TESTS / folder))

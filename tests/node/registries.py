@@ -4,8 +4,10 @@ What the platform sends is delivered as messages, so a test can play a platform 
 """
 
 import asyncio
+import datetime
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +16,28 @@ from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.cli.network import admit_party, found_network
 from upcare_mpc.client.researcher import Researcher, new_researcher
 from upcare_mpc.config import Agreement, load_agreement, load_party
+from upcare_mpc.consent.model import Activity, Answer, Consent
 from upcare_mpc.coordinator.run import compose
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.mpc.programs.fill import LIFE_BYTES, Fill
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
+from upcare_mpc.node.consents import Freezes
 from upcare_mpc.node.pipe import Message
 from upcare_mpc.node.server import Node
-from upcare_mpc.node.snapshot import load_snapshot
+from upcare_mpc.node.snapshot import load_snapshot, renewed, snapshots_of
 from upcare_mpc.storage.bank import BankMarks
+from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import NODE
+from upcare_mpc.storage.snapshot_rows import pseudonym
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study, parse
 
 NAMES = ("de-a", "de-b", "de-c", "fr-a")
 NOW = 1_700_000_000.0
+TODAY = datetime.date(2026, 11, 22)
 
 _DELIVERY = Path(__file__).parents[2] / "parties" / "fr-b" / "data" / "FR-B_encr_incidence.csv"
 _PARTY = """version = 1
@@ -82,11 +89,13 @@ class FakeWorker:
 
     alive: bool = True
     assigned: bytes | None = None
+    vector: bytes | None = None
     told: list[str] = field(default_factory=list)
     messages: "asyncio.Queue[Message | None]" = field(default_factory=asyncio.Queue)
 
-    async def assign(self, descriptor: Descriptor, **_: Any) -> int:
+    async def assign(self, descriptor: Descriptor, *, vector: bytes, **_: Any) -> int:
         self.assigned = descriptor.digest
+        self.vector = vector
         return 7000
 
     async def assign_fill(self, fill: Fill, **_: Any) -> int:
@@ -105,11 +114,19 @@ class FakeWorker:
 
 
 @dataclass
+class Clock:
+    """Says which day it is."""
+
+    today: datetime.date = TODAY
+
+
+@dataclass
 class Registry:
     """One node, and everything it was seen to do."""
 
     node: Node
     database: Database
+    clock: Clock
     workers: list[FakeWorker]
     log: list[str]
 
@@ -122,6 +139,21 @@ class Registry:
         """Deliver one message of the platform and return what the node answers."""
         await self.node._handle(coordinator_pb2.AttendResponse(call=1, **message))
         return self.said()
+
+    def objects(self, patient_id: str) -> None:
+        """One of its patients objects to being counted."""
+        party = self.node.party
+        secret = snapshots_of(party.data, party.state_folder).secret()
+        consent = Consent(
+            patient=pseudonym(secret, patient_id),
+            data_set=party.name,
+            activity=Activity.STATISTICS,
+            version=1,
+            answer=Answer.WITHDRAWN,
+            given=self.clock.today,
+            form="urn:upcare:form:page-1-de",
+        )
+        Consents(self.database).record([consent], time=datetime.datetime.now(datetime.UTC))
 
     def hears(self, **message: Any) -> list[coordinator_pb2.AttendRequest]:
         """``hear``, from outside a loop."""
@@ -195,8 +227,6 @@ def registries(
     bank_cells: int = 0,
 ) -> Registries:
     """Make a network of nodes below ``folder``."""
-    import datetime
-
     network = folder / "net"
     found_network(network, name="test", overlap=1, committee=3)
     key = new_researcher(folder / "me", identity_folder=network, platform="localhost:1")
@@ -211,8 +241,16 @@ def registries(
         (home / "delivery.csv").symlink_to(_DELIVERY)
         (home / "state").mkdir()
         party = load_party(home)
-        snapshot = load_snapshot(party.data, party.state_folder)
         database = Database(f"sqlite:///{party.state_folder / 'node.db'}", NODE)
+        clock = Clock()
+        freezes = Freezes(
+            folder=party.state_folder / "consents",
+            consents=Consents(database),
+            data_set=name,
+            calendar=party.data.consents,
+            today=lambda clock=clock: clock.today,  # type: ignore[misc]
+        )
+        snapshot = load_snapshot(party.data, party.state_folder, freezes)
         log: list[str] = []
         node = Node(
             party,
@@ -226,6 +264,7 @@ def registries(
                 cells=party.bank_cells,
                 life=os.urandom(LIFE_BYTES),
             ),
+            renew=partial(renewed, party.data, party.state_folder, freezes),
             log=log.append,
         )
         workers: list[FakeWorker] = []
@@ -237,5 +276,5 @@ def registries(
         node._take_worker = take_worker  # type: ignore[method-assign]
         node._filler.start_worker = take_worker
         node._prepare_worker = lambda: None  # type: ignore[method-assign]  # no real process
-        nodes[name] = Registry(node, database, workers, log)
+        nodes[name] = Registry(node, database, clock, workers, log)
     return Registries(folder, load_agreement(network), Researcher.load(folder / "me"), nodes)

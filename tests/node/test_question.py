@@ -8,9 +8,10 @@ from fractions import Fraction
 import pytest
 from registries import Registries, counts, registries
 
-from upcare_mpc.config import Agreement, Policy
+from upcare_mpc.config import Agreement, Certified, Policy
+from upcare_mpc.consent.model import Activity
 from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
-from upcare_mpc.node.question import charge, check_policy, read_question
+from upcare_mpc.node.question import charge, check_policy, read_question, use_of
 from upcare_mpc.privacy.accountant import Loss
 from upcare_mpc.study.spec import Study
 
@@ -53,6 +54,31 @@ def test_what_the_policy_does_not_list_is_refused_in_words(
         check(network, counts(), **changes)
 
     assert str(refused.value) == words
+
+
+def test_a_purpose_that_the_ontology_lacks_is_refused_though_a_policy_lists_it(
+    network: Registries,
+) -> None:
+    """By the text alone: the gate would deny it for every patient, and zeros would come out."""
+    made_up = replace(counts(), purpose="DUO:0000099")
+
+    with pytest.raises(RefusedError, match=r"^does not know purpose DUO:0000099$"):
+        check(network, made_up, purposes=frozenset({"DUO:0000099"}))
+
+
+def test_what_a_policy_certifies_of_the_researcher_is_part_of_the_use(network: Registries) -> None:
+    request = network.request(counts())
+    policy = network["de-a"].node.party.policy
+    known = Certified(claims=frozenset({"non-commercial"}), region="DE")
+
+    unknown_use = use_of(network.question(counts()), request, policy, registry="de-a")
+    policy = replace(policy, certified={request.signing_key: known})
+    use = use_of(network.question(counts()), request, policy, registry="de-a")
+
+    assert (unknown_use.claims, unknown_use.region) == (frozenset(), None)
+    assert (use.claims, use.region) == (known.claims, "DE")
+    assert (use.data_set, use.activity) == ("de-a", Activity.STATISTICS)
+    assert (use.purposes, use.evidence) == ({"DUO:0000007"}, frozenset())
 
 
 def test_a_registry_that_is_not_asked_refuses(network: Registries) -> None:

@@ -5,11 +5,13 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from registries import Registries, counts, registries
+from sqlalchemy import select
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc.client.researcher import Researcher, new_researcher
@@ -21,6 +23,7 @@ from upcare_mpc.node import session as session_module
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.server import MAX_SESSIONS
 from upcare_mpc.records.availability import Availability, listed_variables
+from upcare_mpc.storage.schema import QUESTIONS
 
 Quote = coordinator_pb2.Quote
 
@@ -60,7 +63,7 @@ def test_a_node_introduces_itself_with_what_its_operator_states(network: Registr
 
 
 def test_another_snapshot_is_answered_from_as_soon_as_it_is_in_force(
-    network: Registries, monkeypatch: pytest.MonkeyPatch
+    network: Registries,
 ) -> None:
     """An approval that was given on the old data does not hold on the new."""
     node = network["de-a"].node
@@ -69,7 +72,7 @@ def test_another_snapshot_is_answered_from_as_soon_as_it_is_in_force(
     question = question_digest(counts().digest, request.signing_key)
     node.books.grant(question)
     assert node.books.standing(question)[0] is Standing.GRANTED
-    monkeypatch.setattr(server, "renewed", lambda *_: new)
+    node._renew = lambda _: new
 
     asyncio.run(node.renew_data())
 
@@ -92,7 +95,7 @@ def test_a_snapshot_that_cannot_be_taken_leaves_the_old_one(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(node._watch_data(), 0.2)
 
-    monkeypatch.setattr(server, "renewed", broken)
+    node._renew = broken
     asyncio.run(watch_for_a_while())
 
     assert node.snapshot is old
@@ -100,6 +103,33 @@ def test_a_snapshot_that_cannot_be_taken_leaves_the_old_one(
     assert told == [
         "the snapshot that was read stays in use: the snapshot has other rows than its name says"
     ]
+
+
+def test_the_next_freeze_is_taken_a_fixed_time_after_it_is_due(
+    network: Registries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = network["de-a"].node
+    old = node.snapshot.digest
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(server, "renewal_time", lambda cases: 1000.0 + cases)
+    network["de-a"].clock.today += timedelta(days=7)
+    monkeypatch.setattr(server.asyncio, "sleep", note)
+    asyncio.run(node.renew_data())
+
+    assert node.snapshot.digest != old
+    assert waits == [pytest.approx(1000.0 + node.party.data.cases_at_most, abs=60)]
+
+
+def test_the_text_of_a_study_that_is_agreed_to_is_kept(network: Registries) -> None:
+    network["de-a"].hears(proposal=network.proposal(counts())[1])
+
+    with network["de-a"].database.read() as connection:
+        kept = connection.execute(select(QUESTIONS.c.study, QUESTIONS.c.canonical)).all()
+    assert kept == [(counts().digest, counts().canonical())]
 
 
 def test_a_stranger_is_refused_and_told_nothing_of_the_registry(

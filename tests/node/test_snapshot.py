@@ -1,16 +1,27 @@
 """What a registry answers from: files that are frozen, a folder of snapshots, a warehouse."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from upcare_mpc.config import Data, DataFiles, SnapshotFolder
+from upcare_mpc.config import Calendar, Data, DataFiles, SnapshotFolder
+from upcare_mpc.consent.gate import Gate
+from upcare_mpc.consent.model import Activity, Answer, Consent
+from upcare_mpc.consent.use import Use, of_study
 from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds.question import work_out
+from upcare_mpc.node.consents import Freezes
 from upcare_mpc.node.freeze import freeze
-from upcare_mpc.node.snapshot import load_snapshot, renewed
+from upcare_mpc.node.snapshot import Snapshot, load_snapshot, renewed, snapshots_of
+from upcare_mpc.records.case import Case
+from upcare_mpc.storage.consents import Consents
+from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.schema import NODE
+from upcare_mpc.storage.snapshot_rows import pseudonym
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import parse
 
@@ -18,91 +29,196 @@ PARTIES = Path(__file__).parents[2] / "parties"
 DELIVERY = PARTIES / "fr-b" / "data" / "FR-B_encr_incidence.csv"
 FILES = DataFiles(files=(DELIVERY,))
 DATA = Data(source=FILES, cases_at_most=1000)
+KIND = work_out(parse((PARTIES / "study.toml").read_bytes(), name=""), network_overlap=1).kind
+USE: Use = of_study(parse((PARTIES / "study.toml").read_bytes(), name=""), data_set="fr-b")
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def test_the_digest_is_the_same_again_and_another_at_another_registry(tmp_path: Path) -> None:
-    here, there = tmp_path / "here", tmp_path / "there"
+@dataclass
+class Registry:
+    """A registry without a node: its data, what its patients have said, and its calendar."""
 
-    first = load_snapshot(DATA, here).digest
+    state: Path
+    consents: Consents
+    day: date = date(2026, 11, 22)
 
-    assert load_snapshot(DATA, here).digest == first
-    assert load_snapshot(DATA, there).digest != first
+    @property
+    def freezes(self) -> Freezes:
+        return Freezes(
+            folder=self.state / "consents",
+            consents=self.consents,
+            data_set="fr-b",
+            calendar=Calendar.WEEK,
+            today=lambda: self.day,
+        )
+
+    def load(self, data: Data = DATA) -> Snapshot:
+        return load_snapshot(data, self.state, self.freezes)
+
+    def renewed(self, old: Snapshot, data: Data = DATA) -> Snapshot | None:
+        return renewed(data, self.state, self.freezes, old)
+
+    def says(self, case: Case, answer: Answer = Answer.REFUSED) -> None:
+        secret = snapshots_of(DATA, self.state).secret()
+        consent = Consent(
+            patient=pseudonym(secret, case.patient_id),
+            data_set="fr-b",
+            activity=Activity.STATISTICS,
+            version=1,
+            answer=answer,
+            given=NOW.date(),
+            form="urn:upcare:form:page-1-fr",
+        )
+        self.consents.record([consent], time=NOW)
 
 
-def test_more_cases_than_declared_are_refused_now_and_at_the_next_start(tmp_path: Path) -> None:
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Registry]:
+    with Database(f"sqlite:///{tmp_path / 'node.db'}", NODE) as database:
+        yield Registry(tmp_path / "state", Consents(database))
+
+
+def cases() -> list[Case]:
+    source = Source(DELIVERY.name, lambda: DELIVERY.open("rb"))
+    return list(read([source], complete=frozenset()).cases)
+
+
+def counted(of: list[Case]) -> bytes:
+    return tabulate(KIND.measures(), KIND.layout(), of).astype("<i8").tobytes()
+
+
+def one_who_counts() -> Case:
+    everybody = counted(cases())
+    return next(
+        case
+        for case in cases()
+        if counted([other for other in cases() if other.patient_id != case.patient_id]) != everybody
+    )
+
+
+def test_the_digest_is_the_same_again_and_another_at_another_registry(
+    here: Registry, tmp_path: Path
+) -> None:
+    first = here.load().digest
+
+    assert here.load().digest == first
+    assert replace(here, state=tmp_path / "there").load().digest != first
+
+
+def test_more_cases_than_declared_are_refused_now_and_at_the_next_start(here: Registry) -> None:
     for _ in range(2):
         with pytest.raises(ConfigError, match="cases_at_most"):
-            load_snapshot(replace(DATA, cases_at_most=62), tmp_path)
+            here.load(replace(DATA, cases_at_most=62))
 
-    assert load_snapshot(replace(DATA, cases_at_most=63), tmp_path).tumours == 63
-
-
-def test_a_study_is_counted_as_the_rows_engine_counts_it(tmp_path: Path) -> None:
-    kind = work_out(parse((PARTIES / "study.toml").read_bytes(), name=""), network_overlap=1).kind
-    source = Source(DELIVERY.name, lambda: DELIVERY.open("rb"))
-    expected = tabulate(kind.measures(), kind.layout(), read([source], complete=frozenset()).cases)
-
-    assert expected.sum() > 0
-    assert load_snapshot(DATA, tmp_path).tabulate(kind) == expected.astype("<i8").tobytes()
+    assert here.load(replace(DATA, cases_at_most=63)).tumours == 63
 
 
-def test_a_folder_of_snapshots_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_study_is_counted_as_the_rows_engine_counts_it(here: Registry) -> None:
+    assert any(counted(cases()))
+    assert here.load().tabulate(KIND, USE) == counted(cases())
+
+
+def test_who_has_objected_is_not_counted_from_the_next_freeze_on(here: Registry) -> None:
+    gone = one_who_counts()
+    before = here.load()
+    here.says(gone)
+
+    assert here.renewed(before) is None
+    assert here.load().tabulate(KIND, USE) == counted(cases())
+    here.day = date(2026, 11, 23)  # a Monday
+    after = here.renewed(before)
+
+    assert after is not None
+    assert after.digest != before.digest
+    assert after.tabulate(KIND, USE) == here.load().tabulate(KIND, USE)
+    assert after.tabulate(KIND, USE) == counted(
+        [case for case in cases() if case.patient_id != gone.patient_id]
+    )
+    assert before.tabulate(KIND, USE) == counted(cases())  # a session that runs keeps its own
+
+
+def test_the_digest_changes_at_each_point_though_nobody_has_said_anything(here: Registry) -> None:
+    seen = {here.load().digest}
+    for week in range(1, 4):
+        here.day = date(2026, 11, 16 + 7 * (week % 2))
+        seen.add(here.load().digest)
+
+    assert len(seen) == 4
+
+
+def test_at_the_consent_gate_nobody_is_counted_who_has_said_nothing(here: Registry) -> None:
+    open_, closed = here.load(), here.load(replace(DATA, gate=Gate.CONSENT))
+
+    assert set(closed.tabulate(KIND, USE)) == {0}
+    assert closed.digest != open_.digest
+
+
+def test_a_use_of_another_data_set_is_not_taken_for_one_nobody_has_spoken_of(
+    here: Registry,
+) -> None:
+    with pytest.raises(Exception, match="statistics of this registry's data set"):
+        here.load().tabulate(KIND, replace(USE, data_set="fr-a"))
+
+
+def test_a_folder_of_snapshots_is_taken_as_it_is(here: Registry, tmp_path: Path) -> None:
     folder = tmp_path / "frozen"
     freeze(FILES, folder)
     before = sorted(folder.iterdir())
     there = Data(source=SnapshotFolder(folder=folder), cases_at_most=1000)
 
-    loaded = load_snapshot(there, tmp_path / "state")
+    loaded = here.load(there)
 
     assert loaded.tumours == 63
-    assert loaded.digest == load_snapshot(there, tmp_path / "another state").digest
+    assert loaded.digest == here.load(there).digest
     assert sorted(folder.iterdir()) == before
 
 
-def test_a_folder_without_a_snapshot_is_one_clear_error(tmp_path: Path) -> None:
+def test_a_folder_without_a_snapshot_is_one_clear_error(here: Registry, tmp_path: Path) -> None:
     folder = tmp_path / "frozen"
     there = Data(source=SnapshotFolder(folder=folder), cases_at_most=1000)
 
     with pytest.raises(DataError, match=r"^frozen: no such folder of snapshots$"):
-        load_snapshot(there, tmp_path)
+        here.load(there)
     folder.mkdir()
     with pytest.raises(DataError, match="no snapshot is in force"):
-        load_snapshot(there, tmp_path)
+        here.load(there)
 
 
-def test_a_snapshot_that_is_put_in_force_later_is_taken(tmp_path: Path) -> None:
-    folder, state = tmp_path / "frozen", tmp_path / "state"
+def test_a_snapshot_that_is_put_in_force_later_is_taken(here: Registry, tmp_path: Path) -> None:
+    folder = tmp_path / "frozen"
     freeze(FILES, folder)
     there = Data(source=SnapshotFolder(folder=folder), cases_at_most=1000)
-    first = load_snapshot(there, state)
-    assert renewed(there, state, first) is None
+    first = here.load(there)
+    assert here.renewed(first, there) is None
 
     gone = DELIVERY.read_text("utf-8").splitlines()[1].split(";")[0].strip('"')
     deletions = tmp_path / "deletions.csv"
     deletions.write_text(f"patient\n{gone}\n")
     freeze(replace(FILES, deletions=deletions), folder)
-    second = renewed(there, state, first)
+    second = here.renewed(first, there)
 
     assert second is not None
     assert (first.tumours, second.tumours) == (63, 62)
     assert second.digest != first.digest
-    assert renewed(there, state, second) is None
+    assert here.renewed(second, there) is None
 
 
-def test_a_later_snapshot_beyond_the_declared_size_is_not_taken(tmp_path: Path) -> None:
+def test_a_later_snapshot_beyond_the_declared_size_is_not_taken(
+    here: Registry, tmp_path: Path
+) -> None:
     folder, file = tmp_path / "frozen", tmp_path / "fewer.csv"
     file.write_bytes(b"".join(DELIVERY.read_bytes().splitlines(keepends=True)[:11]))
     freeze(DataFiles(files=(file,)), folder)
     there = Data(source=SnapshotFolder(folder=folder), cases_at_most=20)
-    first = load_snapshot(there, tmp_path / "state")
+    first = here.load(there)
     freeze(FILES, folder)
 
     with pytest.raises(ConfigError, match="cases_at_most"):
-        renewed(there, tmp_path / "state", first)
+        here.renewed(first, there)
 
 
-def test_files_are_not_looked_at_again(tmp_path: Path) -> None:
-    first = load_snapshot(DATA, tmp_path)
+def test_files_are_not_looked_at_again(here: Registry) -> None:
+    first = here.load()
     changed = replace(DATA, source=DataFiles(files=()))
 
-    assert renewed(changed, tmp_path, first) is None
+    assert here.renewed(first, changed) is None

@@ -25,7 +25,7 @@ from postgres import postgres
 
 from upcare_mpc.cli.bench_ingest import STUDY
 from upcare_mpc.kinds.question import work_out
-from upcare_mpc.storage.snapshot_engine import Engine
+from upcare_mpc.storage.snapshot_engine import ALL_PATIENTS, Engine
 from upcare_mpc.storage.warehouse import Warehouse
 from upcare_mpc.study.spec import parse
 
@@ -41,8 +41,8 @@ def main() -> None:
 
     report({"load_ibis_s": seconds_since(began)})
     engine = Engine(rows, folder / "spill")
-    expected = engine.tabulate(*QUESTION)
-    show("snapshot", lambda: engine.tabulate(*QUESTION), expected)
+    expected = engine.tabulate(*QUESTION, ALL_PATIENTS)
+    show("snapshot", lambda: engine.tabulate(*QUESTION, ALL_PATIENTS), expected)
     engine.close()
 
     named = {name: f'"{name}"' for name in STORED}

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from upcare_mpc.errors import SessionError
 from upcare_mpc.storage.database import Database
-from upcare_mpc.storage.schema import NODE
+from upcare_mpc.storage.schema import NODE, QUESTIONS
 from upcare_mpc.storage.sessions import Sessions, SessionState
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -19,6 +19,7 @@ LATER = datetime(2026, 11, 22, 13, tzinfo=UTC)
 STUDY, SESSION = b"s" * 32, b"n" * 32
 REQUEST = b"r" * 32
 OUTPUT = b"\x00sealed\xff"
+TEXT = b'{"title":"Grades"}'
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def sessions(database: Database) -> Sessions:
 
 
 def brought_to(sessions: Sessions, state: SessionState, session: bytes = SESSION) -> None:
-    sessions.agree(session, STUDY, b"r" + session[1:], time=NOON)
+    sessions.agree(session, STUDY, b"r" + session[1:], canonical=TEXT, time=NOON)
     if state in (SessionState.SPENT, SessionState.REVEALED, SessionState.OUTPUT):
         sessions.spend(session, time=NOON)
     if state is SessionState.REVEALED:
@@ -54,7 +55,7 @@ def test_the_output_is_given_back_byte_for_byte_even_after_a_restart(tmp_path: P
 
 
 def test_a_session_remembers_when_it_changed(sessions: Sessions) -> None:
-    sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
+    sessions.agree(SESSION, STUDY, REQUEST, canonical=TEXT, time=NOON)
 
     sessions.spend(SESSION, time=LATER)
 
@@ -65,17 +66,17 @@ def test_a_session_remembers_when_it_changed(sessions: Sessions) -> None:
 
 
 def test_a_session_is_agreed_once(sessions: Sessions) -> None:
-    sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
+    sessions.agree(SESSION, STUDY, REQUEST, canonical=TEXT, time=NOON)
 
     with pytest.raises(SessionError, match="already agreed; a session is used once"):
-        sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
+        sessions.agree(SESSION, STUDY, REQUEST, canonical=TEXT, time=NOON)
 
 
 def test_a_signed_request_is_used_once(sessions: Sessions) -> None:
-    sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
+    sessions.agree(SESSION, STUDY, REQUEST, canonical=TEXT, time=NOON)
 
     with pytest.raises(SessionError, match="used before"):
-        sessions.agree(b"another".ljust(32), STUDY, REQUEST, time=NOON)
+        sessions.agree(b"another".ljust(32), STUDY, REQUEST, canonical=TEXT, time=NOON)
 
 
 def test_an_erased_session_takes_no_output(sessions: Sessions) -> None:
@@ -153,7 +154,7 @@ def test_a_session_erased_before_it_was_heard_of_is_refused_when_it_comes(
     sessions.erase(SESSION, STUDY, time=NOON)
 
     with pytest.raises(SessionError, match="already erased"):
-        sessions.agree(SESSION, STUDY, REQUEST, time=NOON)
+        sessions.agree(SESSION, STUDY, REQUEST, canonical=TEXT, time=NOON)
 
 
 def test_there_is_no_output_of_an_unknown_session(sessions: Sessions) -> None:
@@ -185,7 +186,30 @@ def test_the_database_itself_refuses_an_erased_session_with_bytes(
 
 
 def test_all_sessions_are_listed_oldest_first(sessions: Sessions) -> None:
-    sessions.agree(b"2" * 32, STUDY, b"q" * 32, time=LATER)
-    sessions.agree(b"1" * 32, STUDY, b"r" * 32, time=NOON)
+    sessions.agree(b"2" * 32, STUDY, b"q" * 32, canonical=TEXT, time=LATER)
+    sessions.agree(b"1" * 32, STUDY, b"r" * 32, canonical=TEXT, time=NOON)
 
     assert [row.session[:1] for row in sessions.all()] == [b"1", b"2"]
+
+
+def kept(database: Database) -> list[tuple[bytes, bytes, str]]:
+    with database.read() as connection:
+        return [tuple(row) for row in connection.execute(select(QUESTIONS))]
+
+
+def test_the_text_of_a_study_is_kept_once_with_its_first_session(
+    sessions: Sessions, database: Database
+) -> None:
+    sessions.agree(SESSION, STUDY, REQUEST, canonical=TEXT, time=NOON)
+    sessions.agree(b"2" * 32, STUDY, b"q" * 32, canonical=TEXT, time=LATER)
+
+    assert kept(database) == [(STUDY, TEXT, "2026-11-22T12:00:00.000Z")]
+
+
+def test_a_session_that_is_refused_leaves_no_text(sessions: Sessions, database: Database) -> None:
+    sessions.agree(SESSION, STUDY, REQUEST, canonical=TEXT, time=NOON)
+
+    with pytest.raises(SessionError):
+        sessions.agree(b"2" * 32, b"t" * 32, REQUEST, canonical=TEXT, time=NOON)
+
+    assert [study for study, _, _ in kept(database)] == [STUDY]

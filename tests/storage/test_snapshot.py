@@ -14,6 +14,7 @@ from upcare_mpc.errors import ConfigError, DataError, RefusedError
 from upcare_mpc.records.case import Case
 from upcare_mpc.storage import durable, snapshot
 from upcare_mpc.storage.snapshot import Account, Manifest, Snapshots, SourceFile, Sources
+from upcare_mpc.storage.snapshot_engine import ALL_PATIENTS
 from upcare_mpc.study import language
 from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
 
@@ -60,7 +61,7 @@ def counted(snapshots: Snapshots) -> int:
     assert manifest is not None
     engine = snapshots.open(manifest, snapshots.folder / "spill")
     try:
-        return int(engine.tabulate(EVERYBODY, ALL)[0])
+        return int(engine.tabulate(EVERYBODY, ALL, ALL_PATIENTS)[0])
     finally:
         engine.close()
 
@@ -100,7 +101,7 @@ def test_an_older_snapshot_stays_and_can_be_counted(tmp_path: Path) -> None:
 
     engine = snapshots.open(old, tmp_path / "spill")
 
-    assert engine.tabulate(EVERYBODY, ALL).tolist() == [3]
+    assert engine.tabulate(EVERYBODY, ALL, ALL_PATIENTS).tolist() == [3]
     assert counted(snapshots) == 4
     engine.close()
 

@@ -1,5 +1,6 @@
 """DuckDB counts exactly as the rows engine does, and reaches nothing but its file."""
 
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,15 +8,17 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
-from frozen_cases import write_cases
+from frozen_cases import SECRET, write_cases
 from generated_studies import CASES, MEASURES, crowd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from upcare_mpc.consent.gate import Selection
 from upcare_mpc.errors import DataError
 from upcare_mpc.kinds.question import work_out
-from upcare_mpc.records.case import Case
-from upcare_mpc.storage.snapshot_engine import Engine, open_duck
+from upcare_mpc.records.case import Case, well_formed
+from upcare_mpc.storage.snapshot_engine import ALL_PATIENTS, Engine, open_duck
+from upcare_mpc.storage.snapshot_rows import pseudonym, pseudonyms
 from upcare_mpc.study import language
 from upcare_mpc.study.expression import Expression, Integer, Truth
 from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
@@ -50,7 +53,36 @@ def test_generated_measures_give_the_vector_of_the_rows_engine(
 ) -> None:
     measures, layout = question
 
-    assert everybody.tabulate(measures, layout).tolist() == tabulate(*question, CROWD).tolist()
+    assert (
+        everybody.tabulate(measures, layout, ALL_PATIENTS).tolist()
+        == tabulate(*question, CROWD).tolist()
+    )
+
+
+@settings(EXAMPLES, max_examples=50)
+@given(question=MEASURES, silent=st.booleans(), source=st.randoms(use_true_random=False))
+def test_only_the_patients_of_a_selection_are_counted(
+    everybody: Engine, question: tuple[Measures, Layout], silent: bool, source: random.Random
+) -> None:
+    """The oracle looks at one patient after the other."""
+    known = sorted({case.patient_id for case in CROWD if well_formed(case)})
+    chosen = source.sample(known, source.randint(0, len(known)))
+    selection = Selection(
+        silent=silent, exceptions=frozenset(pseudonyms(SECRET, [*chosen, "nobody here"]))
+    )
+    holds = {patient: selection.holds(pseudonym(SECRET, patient)) for patient in known}
+    expected = tabulate(*question, [case for case in CROWD if holds.get(case.patient_id)])
+
+    assert everybody.tabulate(*question, selection).tolist() == expected.tolist()
+
+
+def test_who_of_some_patients_has_rows_is_known(everybody: Engine) -> None:
+    here = frozenset(
+        pseudonyms(SECRET, [case.patient_id for case in CROWD[:9] if well_formed(case)])
+    )
+
+    assert everybody.known({*here, b"?" * 16}) == here
+    assert everybody.known([]) == frozenset()
 
 
 @settings(EXAMPLES, max_examples=20)
@@ -64,7 +96,7 @@ def test_generated_records_give_the_vector_of_the_rows_engine(
     try:
         for measures, layout in questions:
             expected = tabulate(measures, layout, cases)
-            assert engine.tabulate(measures, layout).tolist() == expected.tolist()
+            assert engine.tabulate(measures, layout, ALL_PATIENTS).tolist() == expected.tolist()
     finally:
         engine.close()
 
@@ -88,7 +120,7 @@ def test_the_first_matching_tumours_count_by_sequence_then_by_tumour_id(
     layout = Layout((Dimension("tumour", tuple(map(str, range(7)))),), Sensitivity(1, 1, 1))
     engine = engine_of(cases, tmp_path)
 
-    counted = engine.tabulate(measures, layout)
+    counted = engine.tabulate(measures, layout, ALL_PATIENTS)
     engine.close()
 
     by_turn = [6, 4, 1]  # (1, "9"), (1, "z"), (1, "ä"); (1, "10") does not match
@@ -112,7 +144,7 @@ def test_what_sql_does_otherwise_is_done_as_the_language_says(everybody: Engine,
     measures = Measures(where=language.parse("true", place=""), axes=(axis,), per_patient=20)
     layout = Layout((Dimension("d", tuple(map(str, range(200)))),), Sensitivity(1, 1, 1))
 
-    counted = everybody.tabulate(measures, layout)
+    counted = everybody.tabulate(measures, layout, ALL_PATIENTS)
 
     assert counted.sum() > 0
     assert counted.tolist() == tabulate(measures, layout, CROWD).tolist()
@@ -124,7 +156,7 @@ def test_a_whole_study_gives_the_vector_of_the_rows_engine(everybody: Engine) ->
         parse(text.replace("1984 and 1991", "1900 and 2100"), name=""), network_overlap=1
     ).kind
 
-    counted = everybody.tabulate(kind.measures(), kind.layout())
+    counted = everybody.tabulate(kind.measures(), kind.layout(), ALL_PATIENTS)
 
     assert counted.tolist() == tabulate(kind.measures(), kind.layout(), CROWD).tolist()
 
@@ -142,7 +174,7 @@ def test_the_longest_expressions_of_the_language_are_counted(everybody: Engine) 
         )
         expected = tabulate(measures, layout, CROWD)
 
-        assert everybody.tabulate(measures, layout).tolist() == expected.tolist()
+        assert everybody.tabulate(measures, layout, ALL_PATIENTS).tolist() == expected.tolist()
 
 
 def test_two_threads_count_at_once(everybody: Engine) -> None:
@@ -155,7 +187,7 @@ def test_two_threads_count_at_once(everybody: Engine) -> None:
 
     def count() -> None:
         for _ in range(10):
-            seen.append(everybody.tabulate(measures, layout).tolist())  # noqa: PERF401
+            seen.append(everybody.tabulate(measures, layout, ALL_PATIENTS).tolist())  # noqa: PERF401
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
@@ -171,7 +203,7 @@ def test_a_snapshot_without_a_tumour_counts_nothing(tmp_path: Path) -> None:
     layout = Layout((Dimension("d", ("0", "1")),), Sensitivity(1, 1, 1))
     measures = Measures(where=language.parse("true", place=""), axes=(Integer(0),), per_patient=1)
 
-    assert engine.tabulate(measures, layout).tolist() == [0, 0]
+    assert engine.tabulate(measures, layout, ALL_PATIENTS).tolist() == [0, 0]
     engine.close()
 
 
@@ -231,7 +263,7 @@ def test_a_file_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
     measures = Measures(where=language.parse("true", place=""), axes=(Integer(0),), per_patient=1)
 
     with pytest.raises(DataError, match=r"^the snapshot cannot be counted$"):
-        engine.tabulate(measures, layout)
+        engine.tabulate(measures, layout, ALL_PATIENTS)
     engine.close()
 
 
@@ -242,10 +274,10 @@ def test_a_snapshot_that_is_destroyed_is_counted_until_it_is_closed(tmp_path: Pa
     engine = Engine(rows, tmp_path / "state" / "spill")
     layout = Layout((Dimension("all", ("all",)),), Sensitivity(1, 1, 1))
     everybody = Measures(where=Truth(value=True), axes=(Integer(0),), per_patient=10**6)
-    before = engine.tabulate(everybody, layout)
+    before = engine.tabulate(everybody, layout, ALL_PATIENTS)
 
     rows.unlink()
 
-    assert engine.tabulate(everybody, layout) == before > 0
+    assert engine.tabulate(everybody, layout, ALL_PATIENTS) == before > 0
     engine.close()
     assert list((tmp_path / "state").iterdir()) == []

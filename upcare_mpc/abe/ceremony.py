@@ -27,6 +27,7 @@ from hashlib import sha256
 from typing import Final
 
 from upcare_mpc.abe.committee import Committee, check_members
+from upcare_mpc.abe.dealing import SUB_SHARE_BYTES
 from upcare_mpc.abe.groups import G2, Group
 from upcare_mpc.abe.statements import Verify, pack, statement, unpack
 from upcare_mpc.errors import InputError, ProtocolError, SessionError
@@ -218,8 +219,9 @@ class Transcript:
         """Check that a message is of this ceremony, and by whom it names.
 
         Raises:
-            ProtocolError: The sender has no such message to send, or has not signed this one. It
-                says nothing about the sender; pass over the message.
+            ProtocolError: The sender has no such message to send, or has not signed this one, or it
+                is a sub-share of more than ``SUB_SHARE_BYTES``. It says nothing about the sender;
+                pass over the message.
         """
         recipients = self.ceremony.members if message.kind is Kind.SUB_SHARE else ("",)
         if (
@@ -229,6 +231,9 @@ class Transcript:
             raise ProtocolError(
                 f"{message.sender[:80]!a} sends no such {message.kind.value} in this ceremony"
             )
+        if message.kind is Kind.SUB_SHARE and len(message.body) > SUB_SHARE_BYTES:
+            # Shown as evidence it would not fit into a report.
+            raise ProtocolError(f"{message.sender} sends a sub-share that is too long to be one")
         self._verify(message.sender, message.to_sign(self.ceremony), message.signature)
 
     def add(self, message: Signed) -> None:

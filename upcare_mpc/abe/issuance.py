@@ -17,9 +17,9 @@ registry, would hold a key that no registry has approved of. With it, fragments 
 cancels, and b at any t places is independent of everything else: it takes t + 1 for ONE q.
 
 What is claimed. A request is *issued* when t + 1 members, counting those that the adversary holds,
-have let out a fragment for it. The adversary holds at most t members and knows the committee and
-all fragments that it asks for, for whatever requests. It learns nothing of what is sealed under a
-policy that no issued request satisfies.
+have let out a fragment for it. The adversary holds at most t members, chosen beforehand, and knows
+the committee and all fragments that it asks for, for whatever requests. It learns nothing of what
+is sealed under a policy that no issued request satisfies.
 - For issued requests this is FABEO's own claim: from ONE key for S and the t shares, every
   fragment of the others can be computed (sk1 by interpolation in the exponent and a fresh r), so
   fragments tell no more than keys. Shown in ``tests/abe/test_threshold_simulated.py``.

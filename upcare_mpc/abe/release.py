@@ -148,6 +148,8 @@ class Releases:
 def check_randomness(releases: Iterable[Seen]) -> None:
     """Check over the releases of all registries that none used one r twice.
 
+    What a release states is its author's word: an alarm, and no proof.
+
     If t + 1 registries did so for the same two requests, the two keys would pool their attributes;
     one that does not is enough to prevent it.
 

@@ -21,14 +21,15 @@ What is claimed, against an adversary that chooses beforehand t members to hold 
 handed over, t of the old ones; a registry in both counts in both), deviates as it likes and carries
 all messages: it learns nothing of the master secret but the public key, which it can influence.
 That does not help it (below). No two honest participants use different outcomes. It can stop a
-ceremony, by silence, and is named.
+ceremony, by silence: who lacks a message names its sender, but others cannot tell a dealer that
+sent no sub-share from a member that says so falsely.
 
 Why a public key that can be influenced is enough: a dealer that waits for the others' commitments
 knows of the sum only the part of its own, d, since honest members, t + 1 at least, hold sub-shares
 that determine it. An attack on the key g2^(a + d) is one on the uniform key g2^a of the honest:
-multiply every attribute key by g1^d, and every hidden element by e(g1, ct1)^d. The reduction is
-tight (*rekeyability*: Gurkan and others, EUROCRYPT 2021). So the commitment phase that a uniform
-key needs would buy nothing here (``tests/attacks/test_threshold_rushing_dealer.py``).
+multiply every attribute key by g1^d, and every hidden element by e(g1, ct1)^d. For the scheme the
+reduction is tight (*rekeyability*: Gurkan and others, EUROCRYPT 2021). So the commitment phase that
+a uniform key needs would buy nothing here (``tests/attacks/test_threshold_rushing_dealer.py``).
 
 What is not claimed: that anybody erases an old share. t + 1 old ones open everything for ever.
 """

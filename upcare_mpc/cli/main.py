@@ -23,12 +23,18 @@ COMMANDS = {  # loaded when asked for: a node need not load what only plots need
     "ingest": "upcare_mpc.cli.ingest:ingest",
     "node": "upcare_mpc.cli.node:node",
     "ledger": "upcare_mpc.cli.ledger:ledger",
+    "consent": "upcare_mpc.cli.consent:consent",
+    "patient": "upcare_mpc.cli.patient:patient",
+    "records": "upcare_mpc.cli.records:records",
+    "authority": "upcare_mpc.cli.authority:authority",
+    "access": "upcare_mpc.cli.access:access",
     "coordinator": "upcare_mpc.cli.coordinator:coordinator",
     "researcher": "upcare_mpc.cli.researcher:researcher",
     "catalogue": "upcare_mpc.cli.catalogue:catalogue",
     "study": "upcare_mpc.cli.study:study",
     "local": "upcare_mpc.cli.local:local",
     "demo": "upcare_mpc.cli.demo:demo",
+    "breach": "upcare_mpc.cli.breach:breach",
     "bench": "upcare_mpc.cli.bench:bench",
 }
 

@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import click
@@ -16,10 +17,12 @@ from upcare_mpc.link.certificates import Identity
 from upcare_mpc.mpc.programs.fill import LIFE_BYTES
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
+from upcare_mpc.node.consents import Freezes
 from upcare_mpc.node.operator import call_operator, serve_operator
 from upcare_mpc.node.server import Node
-from upcare_mpc.node.snapshot import load_snapshot
+from upcare_mpc.node.snapshot import load_snapshot, renewed
 from upcare_mpc.storage.bank import BankMarks
+from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import NODE
 
@@ -58,30 +61,38 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
     agreement = load_agreement(party.identity_folder)
     ctx.with_resource(hold(party.state_folder, "node"))
     shutil.rmtree(party.state_folder / "spill", ignore_errors=True)  # what a crash has left
-    snapshot = load_snapshot(party.data, party.state_folder)
+    database = ctx.with_resource(open_database(party))
+    freezes = Freezes(
+        folder=party.state_folder / "consents",
+        consents=Consents(database),
+        data_set=party.name,
+        calendar=party.data.consents,
+        today=lambda: datetime.datetime.now(datetime.UTC).date(),
+    )
+    snapshot = load_snapshot(party.data, party.state_folder, freezes)
     log_line(party.name, snapshot.origin)
 
     async def work() -> None:
-        with open_database(party) as database:
-            running = Node(
-                party,
-                identity,
-                agreement,
-                snapshot,
-                Books(database, party.policy, snapshot.digest),
-                NoiseBank(
-                    party.state_folder / "bank",
-                    BankMarks(database),
-                    cells=party.bank_cells,
-                    life=os.urandom(LIFE_BYTES),
-                ),
-                log=lambda text: log_line(party.name, text),
-            )
-            server = await serve_operator(running)
-            try:
-                await running.run()
-            finally:
-                await server.stop(grace=0.5)
+        running = Node(
+            party,
+            identity,
+            agreement,
+            snapshot,
+            Books(database, party.policy, snapshot.digest),
+            NoiseBank(
+                party.state_folder / "bank",
+                BankMarks(database),
+                cells=party.bank_cells,
+                life=os.urandom(LIFE_BYTES),
+            ),
+            renew=partial(renewed, party.data, party.state_folder, freezes),
+            log=lambda text: log_line(party.name, text),
+        )
+        server = await serve_operator(running)
+        try:
+            await running.run()
+        finally:
+            await server.stop(grace=0.5)
 
     run_until_stopped(work(), with_parent=with_parent)
 

@@ -9,13 +9,15 @@ A registry's folder holds
 and the platform's folder the same with ``platform.toml``.
 """
 
-from upcare_mpc.config.data import Data, DataFiles, SnapshotFolder, Source, WarehouseTable
+from upcare_mpc.config.data import Calendar, Data, DataFiles, SnapshotFolder, Source, WarehouseTable
 from upcare_mpc.config.network import Agreement, PlatformFile, load_agreement, load_platform
 from upcare_mpc.config.party import PartyFile, load_data, load_party
-from upcare_mpc.config.policy import Policy
+from upcare_mpc.config.policy import Certified, Policy
 
 __all__ = [
     "Agreement",
+    "Calendar",
+    "Certified",
     "Data",
     "DataFiles",
     "PartyFile",

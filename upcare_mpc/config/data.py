@@ -2,18 +2,37 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
 from upcare_mpc.config.toml_table import Table
+from upcare_mpc.consent.gate import Gate
 from upcare_mpc.errors import ConfigError
 from upcare_mpc.ingest import encr
 from upcare_mpc.ingest.delivery import TREATMENT_KINDS
 
-__all__ = ["Data", "DataFiles", "SnapshotFolder", "Source", "WarehouseTable", "read_data"]
+__all__ = [
+    "Calendar",
+    "Data",
+    "DataFiles",
+    "SnapshotFolder",
+    "Source",
+    "WarehouseTable",
+    "read_data",
+]
 
 _MAX_CASES = 100_000_000
 _SOURCES = ("files", "snapshots", "warehouse")
+_CONSENTS = ("gate", "consents")
+
+
+class Calendar(StrEnum):
+    """When consents are frozen: each day, each Monday, the first of each month."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +63,8 @@ class SnapshotFolder:
 class WarehouseTable:
     """A table of cases in a database of the registry, which must not change under its name.
 
+    It holds only patients whose data may be counted: consents are not looked at beside it.
+
     Attributes:
         url: Of the database, as Ibis takes it. May hold a password: secret.
         table: Its name.
@@ -67,10 +88,14 @@ class Data:
         source: Where the cases are.
         cases_at_most: A public bound on the number of tumours; how long the node takes to answer
             follows from it, and never from the records.
+        gate: What holds for a patient who has said nothing on statistics.
+        consents: When consents are frozen; until then an answer changes no study.
     """
 
     source: Source
     cases_at_most: int
+    gate: Gate = Gate.OBJECTION
+    consents: Calendar = Calendar.WEEK
 
     @property
     def reach_s(self) -> int:
@@ -80,26 +105,39 @@ class Data:
 
 def read_data(table: Table, folder: Path) -> Data:
     """One source: files, a folder of snapshots, or a table of a warehouse."""
-    table.only(*_SOURCES, "cases_at_most", "complete", "deletions", "encr_missing")
+    table.only(*_SOURCES, *_CONSENTS, "cases_at_most", "complete", "deletions", "encr_missing")
     stated = [key for key in _SOURCES if key in table.content]
     if len(stated) != 1:
         got = " and ".join(stated) or "none"
         raise ConfigError(f"{table.where}: wanted one of {', '.join(_SOURCES)}; got {got}")
     cases_at_most = table.integer("cases_at_most", 1, _MAX_CASES)
-    if stated == ["files"]:
-        return Data(source=_files(table, folder), cases_at_most=cases_at_most)
-    table.only(stated[0], "cases_at_most")  # the rest was said when the cases were made
-    if stated == ["snapshots"]:
-        place = SnapshotFolder(folder=folder / table.text("snapshots"))
-        return Data(source=place, cases_at_most=cases_at_most)
+    if stated == ["warehouse"]:
+        return Data(source=_warehouse(table), cases_at_most=cases_at_most)
+    gate = Gate(table.one_of("gate", *Gate)) if "gate" in table.content else Gate.OBJECTION
+    consents = (
+        Calendar(table.one_of("consents", *Calendar))
+        if "consents" in table.content
+        else Calendar.WEEK
+    )
+    source = _files(table, folder) if stated == ["files"] else _snapshots(table, folder)
+    return Data(source=source, cases_at_most=cases_at_most, gate=gate, consents=consents)
+
+
+def _snapshots(table: Table, folder: Path) -> SnapshotFolder:
+    # How files were read was said when the snapshots were made.
+    table.only("snapshots", *_CONSENTS, "cases_at_most")
+    return SnapshotFolder(folder=folder / table.text("snapshots"))
+
+
+def _warehouse(table: Table) -> WarehouseTable:
+    table.only("warehouse", "cases_at_most")  # whom it may hold was said when it was filled
     warehouse = table.table("warehouse")
     warehouse.only("url", "table", "seconds")
-    there = WarehouseTable(
+    return WarehouseTable(
         url=warehouse.text("url"),
         table=warehouse.text("table"),
         seconds=warehouse.integer("seconds", 1, 600) if "seconds" in warehouse.content else 30,
     )
-    return Data(source=there, cases_at_most=cases_at_most)
 
 
 def _files(table: Table, folder: Path) -> DataFiles:

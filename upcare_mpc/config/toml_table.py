@@ -66,6 +66,13 @@ class Table:
             raise ConfigError(f"{self.place(key)}: wanted a text")
         return value
 
+    def one_of(self, key: str, *wanted: str) -> str:
+        """One of a few texts."""
+        value = self.text(key)
+        if value not in wanted:
+            raise ConfigError(f"{self.place(key)}: wanted {' or '.join(wanted)}, got {value}")
+        return value
+
     def texts(self, key: str) -> list[str]:
         """A list of texts."""
         value = self.get(key)

@@ -1,7 +1,7 @@
 """From a permission to a policy for sealed records, and from a use to the attributes of a key.
 
     site:de-a            the registry whose record it is; in every policy
-    epoch:2026-11        the calendar month; a permission must hold on all its days
+    epoch:2026-11        the calendar month; a permission must hold until it ends
     use:hmb              the DUO permission; a key has all that cover all its purposes
     use:non-commercial   and use:no-methods, no-ancestry, genetic: each limit, positively
     use:irb              and pub, col, mor, rtn: an obligation that is documented or promised
@@ -13,7 +13,8 @@ A policy has no "not", so each limit is the presence of something certified. ``a
 what the authorities certify of a use: a policy means what it says only if every key is issued for
 exactly these.
 
-Never wider: whatever use the policy opens for, the consent gate permits, on every day of the month.
+Never wider: whatever use the policy opens for, the consent gate permits, on every day from that on
+which the record is sealed to the end of the month.
 What cannot be said so is refused: an end or a majority within the month, a limit that nobody can
 check, a set of diseases or countries too scattered for the limits of a policy. The other way round
 holds but for one case: a project on several diseases that a patient has all named, but no one term
@@ -56,21 +57,22 @@ _CERTIFIED: Final = {
 
 
 def compile_policy(
-    consents: Iterable[Consent], *, data_set: str, site: str, epoch: str
+    consents: Iterable[Consent], *, data_set: str, site: str, day: date
 ) -> abe.Policy:
-    """Return the policy under which a patient's record is sealed for one month.
+    """Return the policy under which a patient's record is sealed from a day to its month's end.
 
     Args:
         consents: All of one patient, in any order.
         data_set: Which the record belongs to.
         site: The registry.
-        epoch: The month, ``2026-11``.
+        day: On which it is sealed.
 
     Raises:
         RefusedError: There is no permission, or none that a policy can express: seal nothing.
-        InputError: The site or the epoch is none, or the consents are of more than one patient.
+        InputError: The site is none, or the consents are of more than one patient.
     """
-    first, last = days_of(epoch)
+    epoch = f"{day:%Y-%m}"
+    _, last = days_of(epoch)
     words = last_words(consents, data_set=data_set, activity=Activity.RECORDS)
     terms = {consent.terms for consent in words}
     if len(words) != 1 or None in terms:
@@ -78,11 +80,11 @@ def compile_policy(
     (consent,) = words
     assert consent.terms is not None  # checked above
     if (
-        consent.terms.first_day > first
+        consent.terms.first_day > day
         or (consent.terms.last_day is not None and consent.terms.last_day < last)
         or (consent.majority is not None and consent.majority <= last)
     ):
-        raise RefusedError(f"consent: the permission does not hold on every day of {epoch}")
+        raise RefusedError(f"consent: the permission does not hold from {day} to the month's end")
     return _policy([_site(site), f"epoch:{epoch}", *_said(consent.terms)])
 
 

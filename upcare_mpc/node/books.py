@@ -73,7 +73,13 @@ class Books:
             RefusedError: An operator's approval is wanted and not there.
             BudgetExceeded: A cap would be passed.
         """
-        self._sessions.agree(session, question.digest, request_digest(request), time=_now())
+        self._sessions.agree(
+            session,
+            question.digest,
+            request_digest(request),
+            canonical=request.study,
+            time=_now(),
+        )
         try:
             self._step(lambda ledger: ledger.reserve(_key(question, session), charge(question)))
             if not self._policy.automatic:

@@ -5,14 +5,16 @@ policy; no record is looked at, so nothing visible can depend on one.
 """
 
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
-from upcare_mpc.config import Agreement, Policy
+from upcare_mpc.config import Agreement, Certified, Policy
+from upcare_mpc.consent import duo
+from upcare_mpc.consent.use import Use, of_study
 from upcare_mpc.errors import RefusedError
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.statements import check_request
 from upcare_mpc.privacy.ledger import Charge
 from upcare_mpc.study.spec import Study
 
-__all__ = ["charge", "check_policy", "read_question"]
+__all__ = ["charge", "check_policy", "read_question", "use_of"]
 
 Request = study_pb2.StudyRequest
 
@@ -45,6 +47,8 @@ def check_policy(question: Question, request: Request, policy: Policy, *, regist
         raise RefusedError("is not asked by this study")
     if request.signing_key not in policy.researchers.values():
         raise RefusedError("does not know this researcher's key")
+    if not duo.known_purposes({study.purpose}):
+        raise RefusedError(f"does not know purpose {study.purpose}")
     if study.purpose not in policy.purposes:
         accepted = ", ".join(sorted(policy.purposes)) or "none"
         raise RefusedError(f"does not accept purpose {study.purpose} (accepted: {accepted})")
@@ -60,6 +64,21 @@ def check_policy(question: Question, request: Request, policy: Policy, *, regist
                 f"accepts at most {name} {float(most):g} a study, {float(asked):g} asked"
             )
     _check_cohort(study.release.minimum_cohort, policy.minimum_cohort)
+
+
+def use_of(question: Question, request: Request, policy: Policy, *, registry: str) -> Use:
+    """Return what a question asks of the patients' data, for the gate.
+
+    Args:
+        question: As it passed `check_policy`.
+        request: Names the researcher, of whom the policy may certify something.
+        policy: Of this registry.
+        registry: Its name, which is that of its data set.
+    """
+    certified = policy.certified.get(request.signing_key, Certified())
+    return of_study(
+        question.study, data_set=registry, claims=certified.claims, region=certified.region
+    )
 
 
 def _check_cohort(declared: int | None, wanted: int | None) -> None:

@@ -29,7 +29,7 @@ from upcare_mpc.node.fill import Filler
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.node.question import charge, check_policy, read_question
 from upcare_mpc.node.session import NodeSession, no_output
-from upcare_mpc.node.snapshot import Snapshot, renewed
+from upcare_mpc.node.snapshot import Snapshot, renewal_time
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
 
@@ -65,8 +65,10 @@ class Node:
         books: Books,
         bank: NoiseBank,
         *,
+        renew: Callable[[Snapshot], Snapshot | None],
         log: Callable[[str], None],
     ) -> None:
+        """Make it; ``renew`` looks for what is to be answered from in place of a snapshot."""
         self.party = party
         self.identity = identity
         self.snapshot = snapshot
@@ -75,6 +77,7 @@ class Node:
         self.waiting: dict[bytes, study_pb2.StudyRequest] = {}
         self.attending = False
         self._agreement = agreement
+        self._renew = renew
         self._log = log
         self._sessions: dict[bytes, NodeSession] = {}
         self._preparing = 0  # sessions on their way into `_sessions`
@@ -134,13 +137,16 @@ class Node:
     async def renew_data(self) -> None:
         """Take the snapshot that is in force now; sessions that run keep the one they began with.
 
+        It is taken a fixed time after it was found to be due, whatever is in it.
+
         Raises:
             DataError, ConfigError: It cannot be taken; the old one stays.
         """
-        found = await asyncio.to_thread(
-            renewed, self.party.data, self.party.state_folder, self.snapshot
-        )
+        started = time.monotonic()
+        found = await asyncio.to_thread(self._renew, self.snapshot)
         if found is not None:
+            taken = started + renewal_time(self.party.data.cases_at_most)
+            await asyncio.sleep(max(0.0, taken - time.monotonic()))
             self.snapshot = found
             self.books.renew(found.digest)
             self._log(f"another snapshot is in force: {found.origin}")

@@ -18,6 +18,7 @@ from cryptography import x509
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement, PartyFile
+from upcare_mpc.consent.use import Use
 from upcare_mpc.errors import ProtocolError, SessionError, UpcareError
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.certificates import Identity
@@ -33,7 +34,8 @@ from upcare_mpc.node.assignment import Reach
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.process import WorkerProcess
-from upcare_mpc.node.snapshot import Snapshot
+from upcare_mpc.node.question import use_of
+from upcare_mpc.node.snapshot import Snapshot, gate_time
 from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = ["NodeSession", "no_output"]
@@ -123,7 +125,8 @@ class NodeSession:
             say=say,
         )
         try:
-            vector = await _count(snapshot, question, until=started + counting_s)
+            use = use_of(question, proposal.request, party.policy, registry=party.name)
+            vector = await _count(snapshot, question, use, until=started + counting_s)
             port = await worker.assign(
                 descriptor,
                 vector=vector,
@@ -273,19 +276,21 @@ def no_output(identity: Identity, session: bytes) -> study_pb2.NoOutput:
 def counting_time(question: Question, cases_at_most: int) -> float:
     """Seconds that counting is given: a function of the study's text and the declared size.
 
-    The approval leaves at the end of this time whatever the records are; how long counting really
-    took could tell whether a record matched, and the researcher writes what is evaluated.
+    The approval leaves at the end of this time whatever the records and consents are; how long
+    counting really took could tell whether a record matched or whose data may not be used, and the
+    researcher writes what is evaluated.
     """
-    return COUNT_S + STEP_S * question.steps * (PLAN_CASES + cases_at_most)
+    counting_s = STEP_S * question.steps * (PLAN_CASES + cases_at_most)
+    return COUNT_S + counting_s + gate_time(cases_at_most)
 
 
-async def _count(snapshot: Snapshot, question: Question, *, until: float) -> bytes:
+async def _count(snapshot: Snapshot, question: Question, use: Use, *, until: float) -> bytes:
     """Count a study's table, and give it out at ``until``, neither earlier nor later.
 
     Raises:
         SessionError: Counting has not ended by then.
     """
-    counting = asyncio.ensure_future(asyncio.to_thread(snapshot.tabulate, question.kind))
+    counting = asyncio.ensure_future(asyncio.to_thread(snapshot.tabulate, question.kind, use))
     await _sleep_until(until)
     if not counting.done():
         counting.cancel()

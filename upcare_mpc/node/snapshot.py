@@ -2,36 +2,92 @@
 
 Files are frozen into the state folder first (``node.freeze``); a folder that ``upcare ingest``
 writes is taken as it is; a table of a warehouse stays where it is.
+
+Beside cases that are frozen stand the frozen consents (``node.consents``): a study counts the
+patients whose data its purpose may use, and nobody else. The way there is the same whatever they
+have said, and nothing outside follows from it: the name of the snapshot changes at fixed points of
+a calendar, and counting is given a time that follows from the declared size. A warehouse's table
+holds only patients whose data may be counted; the registry sees to that.
 """
 
 import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
 from upcare_mpc.config import Data, DataFiles, SnapshotFolder, WarehouseTable
+from upcare_mpc.consent.gate import Gate
+from upcare_mpc.consent.use import Use
 from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.kinds import Kind
+from upcare_mpc.node.consents import Freezes, FrozenConsents
 from upcare_mpc.node.freeze import freeze
-from upcare_mpc.storage.snapshot import Snapshots
+from upcare_mpc.storage.snapshot import Manifest, Snapshots
+from upcare_mpc.storage.snapshot_engine import Engine
 from upcare_mpc.storage.warehouse import Warehouse
 from upcare_mpc.study.layout import Layout, Measures
 
-__all__ = ["Engine", "Snapshot", "load_snapshot", "renewed"]
+__all__ = [
+    "Counter",
+    "Gated",
+    "Snapshot",
+    "Ungated",
+    "gate_time",
+    "load_snapshot",
+    "renewal_time",
+    "renewed",
+    "snapshots_of",
+]
+
+GATE_S: Final = 2e-5  # to decide on one patient and to look her up, with room for a slow machine
+RENEW_S: Final = 2e-4  # to freeze what one patient has said, to read it, and to check her rows
 
 
-class Engine(Protocol):
-    """Counts cases: DuckDB over a snapshot, or a warehouse."""
+class Counter(Protocol):
+    """Counts the cases that a use may be made of."""
 
-    def tabulate(self, measures: Measures, layout: Layout) -> npt.NDArray[np.int64]:
-        """Count the cases into the cells of the layout; ``(cells,)``, secret."""
+    def tabulate(self, measures: Measures, layout: Layout, use: Use) -> npt.NDArray[np.int64]:
+        """Count them into the cells of the layout; ``(cells,)``, secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gated:
+    """A snapshot behind the gate.
+
+    Attributes:
+        engine: Counts over its rows. Secret.
+        content: Digest of its rows. Secret.
+        gate: What holds for patients who have said nothing.
+        consents: What the others have said; only of patients who have rows. Secret.
+    """
+
+    engine: Engine
+    content: bytes
+    gate: Gate
+    consents: FrozenConsents
+
+    def tabulate(self, measures: Measures, layout: Layout, use: Use) -> npt.NDArray[np.int64]:
+        """Count the cases of the patients for whom the gate permits the use."""
+        return self.engine.tabulate(measures, layout, self.consents.select(use, self.gate))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ungated:
+    """A warehouse, whose table was filled according to what patients have said."""
+
+    warehouse: Warehouse
+
+    def tabulate(self, measures: Measures, layout: Layout, use: Use) -> npt.NDArray[np.int64]:
+        """Count all cases of the table."""
+        del use
+        return self.warehouse.tabulate(measures, layout)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,47 +97,79 @@ class Snapshot:
     Attributes:
         tumours: How many. Secret.
         origin: What to say of it in the registry's own log. Secret.
-        digest: Names the data to the outside, 32 bytes. Keyed with a secret of this registry:
-            whoever guesses all records but one cannot test a guess of that one against it.
-        engine: Counts over its rows. Secret.
+        digest: Names the data and the consents to the outside, 32 bytes. Keyed with a secret of
+            this registry: whoever guesses all records but one cannot test a guess of that one
+            against it.
+        cases: Counts. Secret.
     """
 
     tumours: int
     origin: str
     digest: bytes
-    engine: Engine
+    cases: Counter
 
-    def tabulate(self, kind: Kind) -> bytes:
+    def tabulate(self, kind: Kind, use: Use) -> bytes:
         """Count a study's table over the cases: ``(n,)`` little-endian 64-bit. Secret.
 
         Never fails on a record: what a record does not say, it does not count for.
+
+        Args:
+            kind: The statistic.
+            use: What the study is for; whose data it may not use is not counted.
         """
-        vector = self.engine.tabulate(kind.measures(), kind.layout())
+        vector = self.cases.tabulate(kind.measures(), kind.layout(), use)
         return vector.astype(np.dtype("<i8")).tobytes()
 
 
-def load_snapshot(data: Data, state: Path) -> Snapshot:
-    """Open what a registry answers from; freeze its files first.
+def gate_time(cases_at_most: int) -> float:
+    """Seconds that the gate is given beside counting: a function of the declared size alone."""
+    return GATE_S * cases_at_most
+
+
+def renewal_time(cases_at_most: int) -> float:
+    """Seconds from when another snapshot is due until the node answers from it; likewise."""
+    return 1.0 + RENEW_S * cases_at_most
+
+
+def snapshots_of(data: Data, state: Path) -> Snapshots:
+    """Return the folder of a registry's snapshots, and of the secret that makes pseudonyms.
+
+    Args:
+        data: Where the cases are. For a warehouse there is no snapshot, but a secret.
+        state: The node's state folder.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    if not isinstance(data.source, SnapshotFolder):
+        return Snapshots(state / "snapshots")
+    if not data.source.folder.is_dir():
+        raise DataError(f"{data.source.folder.name}: no such folder of snapshots")
+    return Snapshots(data.source.folder)
+
+
+def load_snapshot(data: Data, state: Path, freezes: Freezes) -> Snapshot:
+    """Open what a registry answers from; freeze its files first, and what patients have said.
 
     Args:
         data: Where the cases are.
         state: The node's state folder.
+        freezes: Of the consents.
 
     Raises:
         DataError: A file is missing or not readable as a whole, or there is no snapshot.
         ConfigError: There are more cases than the registry has declared, or the secret is damaged.
         RefusedError: A snapshot of these files was destroyed.
     """
+    snapshots = snapshots_of(data, state)
     match data.source:
         case WarehouseTable() as table:
-            snapshot = _warehouse(table, Snapshots(state / "snapshots").secret())
-        case SnapshotFolder(folder=folder):
-            if not folder.is_dir():
-                raise DataError(f"{folder.name}: no such folder of snapshots")
-            snapshot = _frozen(Snapshots(folder), state)
+            snapshot = _warehouse(table, snapshots.secret())
+        case SnapshotFolder():
+            snapshot = _frozen(snapshots, data.gate, state, freezes)
         case DataFiles() as files:
-            freeze(files, state / "snapshots")
-            snapshot = _frozen(Snapshots(state / "snapshots"), state)
+            freeze(files, snapshots.folder)
+            snapshot = _frozen(snapshots, data.gate, state, freezes)
     if snapshot.tumours > data.cases_at_most:
         raise ConfigError(
             "party.toml: data.cases_at_most: wanted at least as many tumours as there are, "
@@ -90,41 +178,60 @@ def load_snapshot(data: Data, state: Path) -> Snapshot:
     return snapshot
 
 
-def renewed(data: Data, state: Path, old: Snapshot) -> Snapshot | None:
-    """Open the snapshot that ``upcare ingest`` has put in force since, if it has.
+def renewed(data: Data, state: Path, freezes: Freezes, old: Snapshot) -> Snapshot | None:
+    """Open what is in force since: another snapshot by ``upcare ingest``, another freeze, or both.
 
     Files and tables are not looked at again before the next start.
 
     Raises:
         DataError, ConfigError: As `load_snapshot`; the old one stays.
     """
-    if not isinstance(data.source, SnapshotFolder):
+    if not isinstance(old.cases, Gated):
         return None
-    snapshots = Snapshots(data.source.folder)
-    content = snapshots.in_force()
-    if content is None or _digest(snapshots, content) == old.digest:
+    if isinstance(data.source, SnapshotFolder):
+        content = Snapshots(data.source.folder).in_force()
+        if content not in (None, old.cases.content):
+            return load_snapshot(data, state, freezes)
+    if not freezes.is_due(old.cases.consents):
         return None
-    return load_snapshot(data, state)
+    cases = _behind_the_gate(old.cases.engine, old.cases.content, data.gate, freezes)
+    secret = snapshots_of(data, state).secret()
+    return replace(old, digest=_digest(secret, cases), cases=cases)
 
 
-def _frozen(snapshots: Snapshots, state: Path) -> Snapshot:
+def _frozen(snapshots: Snapshots, gate: Gate, state: Path, freezes: Freezes) -> Snapshot:
     manifest = snapshots.current()
     if manifest is None:
         raise DataError("no snapshot is in force; run `upcare ingest` first")
-    account = manifest.account
+    engine = snapshots.open(manifest, state / "spill" / manifest.digest.hex())
+    cases = _behind_the_gate(engine, manifest.digest, gate, freezes)
     return Snapshot(
         tumours=manifest.tumours,
-        origin=(
-            f"{manifest.tumours} tumours of {manifest.patients} patients, "
-            f"{_sum(account.rejected)} messages rejected, from {', '.join(sorted(account.formats))}"
-        ),
-        digest=_digest(snapshots, manifest.digest),
-        engine=snapshots.open(manifest, state / "spill" / manifest.digest.hex()),
+        origin=_origin(manifest),
+        digest=_digest(snapshots.secret(), cases),
+        cases=cases,
     )
 
 
-def _digest(snapshots: Snapshots, content: bytes) -> bytes:
-    return _named(snapshots.secret(), b"snapshot", content)
+def _behind_the_gate(engine: Engine, content: bytes, gate: Gate, freezes: Freezes) -> Gated:
+    frozen = freezes.in_force()
+    known = engine.known(frozen.patients)  # so deciding takes no longer than there are rows
+    return Gated(engine=engine, content=content, gate=gate, consents=frozen.among(known))
+
+
+def _origin(manifest: Manifest) -> str:
+    account = manifest.account
+    return (
+        f"{manifest.tumours} tumours of {manifest.patients} patients, "
+        f"{_sum(account.rejected)} messages rejected, from {', '.join(sorted(account.formats))}"
+    )
+
+
+def _digest(secret: bytes, cases: Gated) -> bytes:
+    """Everything that decides which patients a study counts."""
+    frozen = cases.consents
+    period = f"{cases.gate}|{frozen.first_day}|{frozen.last_day}".encode("ascii")
+    return _named(secret, b"snapshot", cases.content + frozen.digest + period)
 
 
 def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:
@@ -135,7 +242,7 @@ def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:
         tumours=tumours,
         origin=f"{tumours} tumours, in the table {table.table} of a warehouse",
         digest=_named(secret, b"warehouse", hashlib.sha256(place.encode()).digest()),
-        engine=engine,
+        cases=Ungated(warehouse=engine),
     )
 
 

@@ -12,6 +12,9 @@ session that this node never heard of can be erased too: it is then refused when
 
 A session digest is used once, and so is a researcher's signed request: whoever carries it cannot
 run it again at the registries' expense. A retry is a new session on a newly signed request.
+
+The text of each study that was agreed to is kept, for patients who ask what their data were used
+for.
 """
 
 from dataclasses import dataclass
@@ -19,11 +22,12 @@ from datetime import datetime
 from enum import Enum
 
 from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy.dialects.sqlite import insert
 
 from upcare_mpc.errors import SessionError
 from upcare_mpc.journal import utc_text
 from upcare_mpc.storage.database import Database
-from upcare_mpc.storage.schema import SESSIONS
+from upcare_mpc.storage.schema import QUESTIONS, SESSIONS
 
 __all__ = ["SessionRow", "SessionState", "Sessions"]
 
@@ -77,13 +81,16 @@ class Sessions:
             rows = connection.execute(select(SESSIONS).order_by(SESSIONS.c.created)).mappings()
             return tuple(_row(row) for row in rows)
 
-    def agree(self, session: bytes, study: bytes, request: bytes, *, time: datetime) -> None:
-        """Enter a new session and use up the signed request that asked for it.
+    def agree(
+        self, session: bytes, study: bytes, request: bytes, *, canonical: bytes, time: datetime
+    ) -> None:
+        """Enter a new session, use up the signed request that asked for it, and keep its study.
 
         Args:
             session: Digest of the session descriptor.
             study: Digest of the study.
             request: Digest of the researcher's signed request; one request, one session.
+            canonical: The study's canonical text.
             time: Now, UTC.
 
         Raises:
@@ -102,6 +109,8 @@ class Sessions:
                     "this signed request was used before; the researcher has to submit again"
                 )
             _insert(connection, session, study, SessionState.AGREED, time, request=request)
+            first = insert(QUESTIONS).values(study=study, canonical=canonical, first=utc_text(time))
+            connection.execute(first.on_conflict_do_nothing())
 
     def spend(self, session: bytes, *, time: datetime) -> None:
         """Note that the budget is spent and input shares may leave."""

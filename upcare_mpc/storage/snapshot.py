@@ -19,6 +19,7 @@ until they are written over, the blocks of the disk.
 One process at a time writes (`Snapshots.writing`); others may read meanwhile.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -142,11 +143,13 @@ class Snapshots:
         """
         path = self.folder / "snapshot.key"
         if not path.exists():
-            fresh = path.with_suffix(f".{os.getpid()}.new")  # renamed when whole
+            fresh = path.with_suffix(f".{os.getpid()}.new")  # gets its name when whole
             fresh.touch(mode=0o600)
             fresh.write_bytes(os.urandom(_SECRET_BYTES))
             flush(fresh)
-            fresh.replace(path)
+            with contextlib.suppress(FileExistsError):  # another process was first: its one counts
+                path.hardlink_to(fresh)
+            fresh.unlink()
             flush(self.folder)
         secret = path.read_bytes()
         if len(secret) != _SECRET_BYTES:

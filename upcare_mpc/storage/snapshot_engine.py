@@ -5,13 +5,16 @@ calling program; and none of that can be switched on again. What does not fit in
 goes to a folder that the caller names, in the clear like the rows themselves, and is deleted at the
 end (DuckDB encrypts such files only with an extension that would have to be loaded).
 
+Only patients of a ``Selection`` are counted. The query is the same whoever they are: it reads a
+view, in which the exceptions are joined away or are all that is left.
+
 The adversary here is the text of a study. ``study.sql`` turns it into a query that holds nothing
 but names of variables and checked literals; this module is what remains if that fails.
 """
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -19,12 +22,18 @@ from typing import Final
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from upcare_mpc.consent.gate import Selection
 from upcare_mpc.errors import DataError
+from upcare_mpc.storage.snapshot_rows import PSEUDONYM
 from upcare_mpc.study.layout import Layout, Measures
 from upcare_mpc.study.sql import count_query
 
-__all__ = ["MEMORY_LIMIT", "Engine", "open_duck"]
+__all__ = ["ALL_PATIENTS", "MEMORY_LIMIT", "Engine", "open_duck"]
+
+ALL_PATIENTS: Final = Selection(silent=True, exceptions=frozenset())
+"""All patients of a snapshot."""
 
 MEMORY_LIMIT: Final = "192MiB"
 
@@ -53,7 +62,7 @@ class Engine:
         self._held.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # another disk
             self._held.hardlink_to(rows)
-        self._duck = _closed_in(self._held if self._held.exists() else rows, spill)
+        self._duck = _closed_in(self._held if self._held.exists() else rows, spill, view="rows")
 
     def close(self) -> None:
         """Let go of the file and of what was spilt."""
@@ -61,11 +70,28 @@ class Engine:
         self._held.unlink(missing_ok=True)
         shutil.rmtree(self._spill, ignore_errors=True)
 
-    def tabulate(self, measures: Measures, layout: Layout) -> npt.NDArray[np.int64]:
-        """Count the cases into the cells of the layout; ``(cells,)``, secret.
+    def known(self, patients: Iterable[bytes]) -> frozenset[bytes]:
+        """Return which of some patients have rows. Secret.
 
-        The vector is that of ``study.rows`` on the cases that were written. It fails on no record:
-        rows are well formed, and the query has no operation that can fail on one.
+        Args:
+            patients: Their pseudonyms.
+
+        Raises:
+            DataError: The file cannot be used any more.
+        """
+        with self._duck.cursor() as duck, _one_error():
+            _give(duck, patients)
+            found = duck.sql("SELECT pseudonym FROM given SEMI JOIN rows USING (pseudonym)")
+            return frozenset(found.to_arrow_table()["pseudonym"].to_pylist())
+
+    def tabulate(
+        self, measures: Measures, layout: Layout, selection: Selection
+    ) -> npt.NDArray[np.int64]:
+        """Count the cases of a selection into the cells of the layout; ``(cells,)``, secret.
+
+        The vector is that of ``study.rows`` on the cases of these patients that were written. It
+        fails on no record: rows are well formed, and the query has no operation that can fail on
+        one.
 
         Raises:
             StudyError: The measures are outside the limits of ``study.sql``.
@@ -73,11 +99,14 @@ class Engine:
         """
         query = count_query(measures, layout)
         vector = np.zeros(layout.cells, np.int64)
-        with self._duck.cursor() as duck:  # one a call: cursors are not shared between threads
-            try:
-                found = duck.sql(query).fetchnumpy()
-            except duckdb.Error:  # its text may hold a path or a value
-                raise DataError("the snapshot cannot be counted") from None
+        which = "ANTI" if selection.silent else "SEMI"
+        # One cursor a call: they are not shared between threads, and each has its own view.
+        with self._duck.cursor() as duck, _one_error():
+            _give(duck, selection.exceptions)
+            duck.execute(
+                f"CREATE TEMP VIEW cases AS FROM rows {which} JOIN given USING (pseudonym)"
+            )
+            found = duck.sql(query).fetchnumpy()
         vector[found["cell"]] = found["tumours"]
         return vector
 
@@ -85,7 +114,7 @@ class Engine:
 @contextmanager
 def open_duck(rows: Path, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open one file of rows as the table ``cases``, for reading."""
-    duck = _closed_in(rows, spill)
+    duck = _closed_in(rows, spill, view="cases")
     try:
         yield duck
     finally:
@@ -93,7 +122,23 @@ def open_duck(rows: Path, spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _closed_in(rows: Path, spill: Path) -> duckdb.DuckDBPyConnection:
+def _give(duck: duckdb.DuckDBPyConnection, patients: Iterable[bytes]) -> None:
+    """Hand patients to one cursor, as its table ``given``."""
+    handed = pa.table({"pseudonym": pa.array(list(patients), PSEUDONYM)})
+    duck.register("handed", handed)
+    duck.execute("CREATE TEMP TABLE given AS SELECT pseudonym FROM handed")
+    duck.unregister("handed")
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error:  # its text may hold a path or a value
+        raise DataError("the snapshot cannot be counted") from None
+
+
+def _closed_in(rows: Path, spill: Path, *, view: str) -> duckdb.DuckDBPyConnection:
     shutil.rmtree(spill, ignore_errors=True)  # what a crash has left; the key to it is gone
     spill.mkdir(mode=0o700, parents=True)
     duck = duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(spill)})
@@ -102,7 +147,7 @@ def _closed_in(rows: Path, spill: Path) -> duckdb.DuckDBPyConnection:
         duck.execute(f"SET allowed_paths = [{path}]")
         duck.execute("SET enable_external_access = false")
         duck.execute("SET lock_configuration = true")
-        duck.execute(f"CREATE VIEW cases AS FROM read_parquet({path})")
+        duck.execute(f"CREATE VIEW {view} AS FROM read_parquet({path})")
     except duckdb.Error:
         duck.close()
         raise DataError("the snapshot cannot be read") from None

@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from upcare_mpc.errors import DataError
+from upcare_mpc.errors import DataError, InputError
 from upcare_mpc.records.variables import VARIABLES, Number
 from upcare_mpc.storage.partition import one_batch
 
@@ -42,6 +42,7 @@ __all__ = [
     "VARIABLE_FIELDS",
     "Written",
     "pseudonym",
+    "pseudonym_of_named",
     "pseudonyms",
     "read_digest",
     "write_rows",
@@ -55,6 +56,7 @@ _Integers: TypeAlias = npt.NDArray[np.int64]
 _TAG: Final = b"upcare/v1/snapshot-rows\0"
 _PSEUDONYM_TAG: Final = b"upcare/v1/pseudo"  # BLAKE2b takes 16 bytes
 _PSEUDONYM_BYTES: Final = 16
+_MAX_ID: Final = 200
 _BATCH_ROWS: Final = 65_536
 _UNKNOWN_INTEGER: Final = -(2**63)
 _LARGEST_INTEGER: Final = 2**31 - 1
@@ -101,6 +103,17 @@ def pseudonyms(secret: bytes, patient_ids: Iterable[str]) -> list[bytes]:
 def pseudonym(secret: bytes, patient_id: str) -> bytes:
     """The pseudonym of one patient."""
     return pseudonyms(secret, [patient_id])[0]
+
+
+def pseudonym_of_named(secret: bytes, patient_id: str) -> bytes:
+    """The pseudonym of a patient whom somebody names, in a command or a document.
+
+    Raises:
+        InputError: This cannot be an id.
+    """
+    if not (0 < len(patient_id) <= _MAX_ID and patient_id.isprintable()):
+        raise InputError(f"a patient id: wanted 1 to {_MAX_ID} characters that can be printed")
+    return pseudonym(secret, patient_id)
 
 
 def write_rows(batches: Iterable[Any], path: Path, *, rules: int) -> Written:

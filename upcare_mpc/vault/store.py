@@ -247,8 +247,8 @@ def copy(source: Store, target: Store) -> None:
     Raises:
         DataError: The source lacks something; the target's edition stays in force.
     """
-    there = set(target.names())
-    for name, kind in named_by_head(source).items():
+    needed, there = named_by_head(source), set(target.names())
+    for name, kind in needed.items():
         if name not in there:
             target.put(name, _needed(source, kind, name))
     head = source.get(HEAD, at_most=MAX_HEAD_BYTES)
@@ -256,7 +256,10 @@ def copy(source: Store, target: Store) -> None:
         raise DataError("there is no edition in the vault to be copied")
     target.settle()
     target.put(HEAD, head)
-    sweep(target)
+    for name in target.names():
+        if name != HEAD and name not in needed:
+            target.delete(name)
+    target.settle()
 
 
 def _needed(store: Store, kind: str, name: str) -> bytes:

@@ -1,0 +1,1 @@
+"""A registry's key authority: ceremonies, approvals of requests, fragments of keys."""

@@ -1,0 +1,254 @@
+"""`upcare patient`: let a patient in, serve the page, and say on a terminal what the page says."""
+
+import asyncio
+import contextlib
+import datetime
+import ipaddress
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import uvicorn
+
+from upcare_mpc.cli.node import open_database, party_option
+from upcare_mpc.cli.processes import log_line, run_until_stopped
+from upcare_mpc.config import PartyFile, load_party
+from upcare_mpc.consent.model import Activity
+from upcare_mpc.errors import ConfigError
+from upcare_mpc.node.snapshot import snapshots_of
+from upcare_mpc.storage.patients import CODE_LIFE, Visits
+from upcare_mpc.storage.snapshot_rows import pseudonym_of_named
+from upcare_mpc.web.app import create_app
+from upcare_mpc.web.dossier import Registry
+from upcare_mpc.web.language import LANGUAGES, language
+from upcare_mpc.web.record import tumours
+
+__all__ = ["patient"]
+
+_LEAST_MINUTES = 15
+_MOST_MINUTES = int(CODE_LIFE.total_seconds()) // 60
+_CONNECTIONS = 64
+_HEADER_BYTES = 16 << 10
+_PATIENCE_S = 3  # with answers under way, when stopped
+
+
+@click.group()
+def patient() -> None:
+    """What a registry's patients can see and decide."""
+
+
+@patient.command()
+@click.argument("patient_id", metavar="ID")
+@party_option
+@click.option(
+    "--minutes",
+    type=click.IntRange(_LEAST_MINUTES, _MOST_MINUTES),
+    default=60,
+    show_default=True,
+    help="How long the code can be used.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def code(patient_id: str, folder: Path, minutes: int, *, as_json: bool) -> None:
+    """Print a one-time code for the patient's page; earlier ones of this patient are void.
+
+    ID is the registry's own id of the patient. Whoever has the code is taken for this patient: make
+    sure who it is, and hand it over, or send it, as you would a test result.
+
+    Example: upcare patient code P-4711 --party parties/de-a --minutes 2880
+    """
+    party = load_party(folder)
+    who = _pseudonym(party, patient_id)
+    life = datetime.timedelta(minutes=minutes)
+    with open_database(party) as database:
+        known = Registry(party, database, clock=_now).dossier(who).cases
+        now = _now()
+        printed = Visits(database).invite(who, life=life, now=now)
+    until = (now + life).isoformat(timespec="minutes")
+    if as_json:
+        click.echo(json.dumps({"code": printed, "expires": until}))
+    else:
+        click.echo(printed)
+        click.echo(f"valid once, until {until}", err=True)
+    if not known:
+        click.echo("no record of this id is in force here; the code works all the same", err=True)
+
+
+@patient.command()
+@click.argument("patient_id", metavar="ID")
+@party_option
+@click.option(
+    "--language",
+    "spoken",
+    type=click.Choice(LANGUAGES),
+    default="en",
+    show_default=True,
+    help="Of the sentences.",
+)
+def show(patient_id: str, folder: Path, spoken: str) -> None:
+    """Say what the page would show this patient.
+
+    ID is the registry's own id of the patient. What a patient answers on paper is recorded with
+    `upcare consent record`.
+
+    Example: upcare patient show P-4711 --party parties/de-a --language de
+    """
+    party, words = load_party(folder), language(spoken)
+    who = _pseudonym(party, patient_id)
+    with open_database(party) as database:
+        registry = Registry(party, database, clock=_now)
+        dossier = registry.dossier(who)
+        text = words.templates.get_template("show.txt").render(
+            registry=party.name,
+            standings=[
+                registry.standing(dossier, activity, words)
+                for activity in (Activity.RECORDS, Activity.STATISTICS)
+            ],
+            known=dossier.cases is not None,
+            tumours=tumours(dossier.cases or (), words),
+            projects=registry.projects(dossier, words),
+            studies=registry.studies(dossier, words),
+        )
+    click.echo(text, nl=False)
+
+
+@patient.command()
+@party_option
+@click.option(
+    "--listen",
+    default="127.0.0.1:0",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where the page waits; port 0 is any free one.",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Certificate chain (PEM) of the page's name; without it the page listens on loopback.",
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Its private key (PEM).",
+)
+@click.option("--title", help="What patients call the registry; its name in party.toml if missing.")
+@click.option("--with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
+def serve(
+    folder: Path,
+    listen: str,
+    certificate: Path | None,
+    key: Path | None,
+    title: str | None,
+    *,
+    with_parent: bool,
+) -> None:
+    """Serve the patients' page of this registry, until stopped.
+
+    Without a certificate the page is for this machine, or for a web server on it that speaks TLS
+    and forwards.
+
+    Example: upcare patient serve --party parties/de-a --listen 127.0.0.1:8443
+    """
+    party = load_party(folder)
+    if (certificate is None) != (key is None):
+        raise ConfigError("wanted --certificate and --key, both or neither")
+    host, port = _address(listen)
+    if certificate is None and not _is_loopback(host):
+        raise ConfigError(
+            f"--listen: without --certificate and --key wanted an address of this machine like "
+            f"127.0.0.1, got {host}"
+        )
+
+    def log(text: str) -> None:
+        log_line(party.name, text)
+
+    async def work() -> None:
+        with open_database(party) as database, _listening(host, port) as waiting:
+            registry = Registry(party, database, clock=_now)
+            app = create_app(registry, Visits(database), title=title or party.name, log=log)
+            config = _server_config(app, certificate, key)
+            scheme = "http" if certificate is None else "https"
+            shown = f"[{host}]" if ":" in host else host
+            log(f"the patients' page is at {scheme}://{shown}:{waiting.getsockname()[1]}/")
+            await _serve(_Server(config), waiting)
+
+    run_until_stopped(work(), with_parent=with_parent)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `run_until_stopped`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(server: _Server, waiting: socket.socket) -> None:
+    serving = asyncio.ensure_future(server.serve([waiting]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
+
+
+def _server_config(app: object, certificate: Path | None, key: Path | None) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]  # uvicorn's own type of an application, which ours is
+        http="h11",
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        h11_max_incomplete_event_size=_HEADER_BYTES,
+        timeout_graceful_shutdown=_PATIENCE_S,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    try:
+        config.load()
+    except (ssl.SSLError, OSError):
+        raise ConfigError(
+            "--certificate, --key: wanted a certificate chain and its unencrypted key, in PEM"
+        ) from None
+    return config
+
+
+def _pseudonym(party: PartyFile, patient_id: str) -> bytes:
+    return pseudonym_of_named(snapshots_of(party.data, party.state_folder).secret(), patient_id)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or len(port) > len("65535") or int(port) > 65535:
+        raise ConfigError(f"--listen: wanted HOST:PORT, got {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        waiting = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise ConfigError(f"--listen: cannot listen there: {error.strerror}") from None
+    with waiting:
+        yield waiting
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
