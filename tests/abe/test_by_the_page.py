@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import by_the_page as page
+import abe_by_the_page as page
 import pytest
 from py_ecc import optimized_bls12_381 as curve
 
