@@ -21,7 +21,7 @@ from upcare_mpc.authority.releases import Release, issue_all, repeated_randomnes
 from upcare_mpc.authority.requests import Case, Requests, check_filing
 from upcare_mpc.authority.shares import Shares
 from upcare_mpc.cli import access_show as show
-from upcare_mpc.cli.node import open_database, party_option
+from upcare_mpc.cli.node import load_identity, open_database, party_option
 from upcare_mpc.cli.study import as_option
 from upcare_mpc.client import access as client
 from upcare_mpc.client.application_file import read_application
@@ -30,7 +30,7 @@ from upcare_mpc.client.opened_records import open_records
 from upcare_mpc.client.request_folder import RequestFolder
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.config import PartyFile, load_agreement, load_party
-from upcare_mpc.errors import ConfigError, InputError, LinkError, RefusedError
+from upcare_mpc.errors import InputError, LinkError, RefusedError
 from upcare_mpc.link.board import RegistryBoard, ResearcherBoard
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.storage.database import Database
@@ -301,11 +301,7 @@ class _Desk:
 @contextmanager
 def _desk(folder: Path) -> Iterator[_Desk]:
     party = load_party(folder)
-    identity = Identity.load(party.identity_folder, now=_now())
-    if (identity.party.name, identity.party.role) != (party.name, "registry"):
-        raise ConfigError(
-            f"party.toml is of {party.name}, the certificate of {identity.party.host}"
-        )
+    identity = load_identity(party, now=_now())
     agreement = load_agreement(party.identity_folder)
     with open_database(party) as database, RegistryBoard(party.platform, identity) as board:
         yield _Desk(

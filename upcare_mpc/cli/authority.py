@@ -14,12 +14,10 @@ from upcare_mpc.access.committees import fingerprint
 from upcare_mpc.access.seats import Proposal
 from upcare_mpc.authority.ceremonies import Ceremonies, Waiting
 from upcare_mpc.authority.committees import authority_folder
-from upcare_mpc.cli.node import open_database, party_option
+from upcare_mpc.cli.node import load_identity, open_database, party_option
 from upcare_mpc.cli.processes import log_line
 from upcare_mpc.config import load_agreement, load_party
-from upcare_mpc.errors import ConfigError
 from upcare_mpc.link.board import RegistryBoard
-from upcare_mpc.link.certificates import Identity
 
 __all__ = ["authority"]
 
@@ -146,11 +144,7 @@ def abandon(folder: Path, name: str) -> None:
 @contextmanager
 def _ceremonies(folder: Path) -> Iterator[Ceremonies]:
     party = load_party(folder)
-    identity = Identity.load(party.identity_folder, now=_now())
-    if (identity.party.name, identity.party.role) != (party.name, "registry"):
-        raise ConfigError(
-            f"party.toml is of {party.name}, the certificate of {identity.party.host}"
-        )
+    identity = load_identity(party, now=_now())
     agreement = load_agreement(party.identity_folder)
     with open_database(party) as database, RegistryBoard(party.platform, identity) as board:
         yield Ceremonies(

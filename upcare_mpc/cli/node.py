@@ -26,7 +26,7 @@ from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import NODE
 
-__all__ = ["node", "open_database", "party_option"]
+__all__ = ["load_identity", "node", "open_database", "party_option"]
 
 party_option = click.option(
     "--party",
@@ -53,11 +53,7 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
     Example: upcare node serve --party parties/de-a
     """
     party = load_party(folder)
-    identity = Identity.load(party.identity_folder, now=datetime.datetime.now(datetime.UTC))
-    if (identity.party.name, identity.party.role) != (party.name, "registry"):
-        raise ConfigError(
-            f"party.toml is of {party.name}, the certificate of {identity.party.host}"
-        )
+    identity = load_identity(party, now=datetime.datetime.now(datetime.UTC))
     agreement = load_agreement(party.identity_folder)
     ctx.with_resource(hold(party.state_folder, "node"))
     shutil.rmtree(party.state_folder / "spill", ignore_errors=True)  # what a crash has left
@@ -191,6 +187,20 @@ def bank(folder: Path, as_json: bool) -> None:
     for item in answer.ready:
         amount = f"{item.cells} of {item.filled}" if item.filled else "none"
         click.echo(f"{amount} ready: {item.law}, with {', '.join(item.registries)}")
+
+
+def load_identity(party: PartyFile, *, now: datetime.datetime) -> Identity:
+    """Load the identity in a party folder.
+
+    Raises:
+        ConfigError: It is not usable, or that of another registry.
+    """
+    identity = Identity.load(party.identity_folder, now=now)
+    if (identity.party.name, identity.party.role) != (party.name, "registry"):
+        raise ConfigError(
+            f"party.toml is of {party.name}, the certificate of {identity.party.host}"
+        )
+    return identity
 
 
 def open_database(party: PartyFile) -> Database:

@@ -12,9 +12,9 @@ import click
 from upcare_mpc.abe.keys import PublicKey
 from upcare_mpc.authority.committees import committee_in_force
 from upcare_mpc.cli import show
-from upcare_mpc.cli.node import open_database, party_option
+from upcare_mpc.cli.node import load_identity, open_database, party_option
 from upcare_mpc.config import PartyFile, load_agreement, load_party
-from upcare_mpc.errors import ConfigError, DataError
+from upcare_mpc.errors import DataError
 from upcare_mpc.link.board import RegistryBoard
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.link.vaults import KeptVault
@@ -138,11 +138,7 @@ def _vault(
     party: PartyFile, now: Callable[[], datetime.datetime]
 ) -> Iterator[tuple[RegistryVault, Identity, Consents]]:
     """The vault of a party, reached at the platform too."""
-    identity = Identity.load(party.identity_folder, now=now())
-    if (identity.party.name, identity.party.role) != (party.name, "registry"):
-        raise ConfigError(
-            f"party.toml is of {party.name}, the certificate of {identity.party.host}"
-        )
+    identity = load_identity(party, now=now())
     with open_database(party) as database, KeptVault(party.platform, identity) as platform:
         folder = party.state_folder / "vault"
         vault = RegistryVault(folder, platform, database, identity, now=now)
