@@ -162,7 +162,7 @@ def requested(
         "project": "p-17",
         "requester": "Ada Lovelace, Analytical Institute",
         "sealing_key": bytes(range(32)),
-        "nonce": secrets.token_bytes(16),
+        "nonce": secrets.token_bytes(32),
         "not_after": int(NOW) + 3600,
         "attributes": tuple(sorted((*own, *attributes))),
     }

@@ -142,6 +142,17 @@ def test_a_seat_that_was_changed_is_refused(change: dict[str, bytes]) -> None:
         Seat.from_bytes(bytes(changed), proposal=proposal, certify=CERTIFY)
 
 
+@pytest.mark.parametrize("key", [bytes(32), b"\1" + bytes(31), bytes(31)], ids=["0", "1", "short"])
+def test_a_seat_with_a_key_that_nothing_can_be_sealed_to_is_none(key: bytes) -> None:
+    """Else dealers would fail one by one, and nobody could say over whom."""
+    proposal = proposed()
+    seat = replace(seat_of("de-b", proposal), key=key)
+    signed = replace(seat, signature=signer("de-b").sign(seat.to_sign))
+
+    with pytest.raises(ProtocolError, match="not the bytes of a seat"):
+        Seat.from_bytes(bytes(signed), proposal=proposal, certify=CERTIFY)
+
+
 def test_the_ceremony_is_bound_to_every_key_and_certificate_of_a_seat() -> None:
     proposal = proposed()
     seats = {name: seat_of(name, proposal) for name in NAMES}

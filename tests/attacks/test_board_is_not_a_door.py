@@ -273,7 +273,7 @@ def test_a_caller_who_takes_nothing_holds_nobody_up(
     with platform.of_registry(de_a) as board:
         board.post(CEREMONY, "proposal", b"")
         for number in range(60):
-            board.post(CEREMONY, "seat", bytes([number]) * (64 << 10))
+            board.post(CEREMONY, "seat", bytes([number]) * (16 << 10))
         with registry_channel(platform.registries, de_a) as channel:
             stub = board_pb2_grpc.BoardStub(channel)
             asked = board_pb2.ReadRequest(topic=CEREMONY)

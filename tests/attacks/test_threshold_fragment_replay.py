@@ -35,7 +35,7 @@ def later(request: Request) -> dict[str, Request]:
         "epoch:2026-12" if each.startswith("epoch:") else each for each in request.attributes
     )
     return {
-        "another nonce": replace(request, nonce=bytes(16)),
+        "another nonce": replace(request, nonce=bytes(32)),
         "another key": replace(request, sealing_key=secrets.token_bytes(32)),
         "another requester": replace(request, requester="Eve"),
         "another end": replace(request, not_after=request.not_after + 1),

@@ -114,12 +114,13 @@ class Desk:
         self.seat = Seat(board, name)
         self.database = Database(f"sqlite:///{folder / name}.db", NODE)
         self.committee, shares = committee()
+        self.committees = [self.committee]
         self.share = shares.get(name)
 
     @property
     def requests(self) -> Requests:
         seat = cast("RegistryBoard", self.seat)
-        return Requests(self.database, seat, self.identity, self.committee)
+        return Requests(self.database, seat, self.identity, self.committees)
 
     def sync(self, *, time: datetime = NOW) -> list[Case]:
         return self.requests.sync(time=time)
@@ -141,6 +142,7 @@ class Desk:
             database=self.database,
             board=cast("RegistryBoard", self.seat),
             identity=self.identity,
+            policy=self.policy,
             committee=self.committee,
             share=self.share,
             time=time,

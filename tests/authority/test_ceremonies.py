@@ -13,6 +13,7 @@ from upcare_mpc.access.committees import fingerprint
 from upcare_mpc.access.participant import Part
 from upcare_mpc.authority.participation import Parts
 from upcare_mpc.errors import ConfigError, InputError, LinkError, RefusedError, SessionError
+from upcare_mpc.link.board import Paper
 
 
 @pytest.fixture
@@ -378,3 +379,26 @@ def test_another_key_than_the_one_seen_first_is_refused(network: Network, tmp_pa
 
     with pytest.raises(ConfigError, match="does not show the network's key that is known here"):
         network["fr-a"].ceremonies.committees()
+
+
+def test_what_the_board_loses_after_some_have_ended_is_posted_again(tmp_path: Path) -> None:
+    """Old shares are erased by then: without the lost paper nobody could show the new ones' key."""
+    network = Network(tmp_path, *NAMES)
+    network.agreed(network["de-a"].propose(*NAMES))
+    proposal = network["de-a"].propose(*NAMES)
+    papers = network.platform.topics[proposal.topic]
+
+    def hidden(reader: str, paper: Paper) -> bool:
+        ours = (paper.kind, paper.sender) == ("confirmation", "de-a") and paper in papers
+        return ours and reader == "de-c"
+
+    network.platform.shows = lambda reader, paper: not hidden(reader, paper)
+    ends = network.together(proposal, patience_s=4)
+    assert isinstance(ends["de-c"], SessionError)
+    assert network["de-a"].secrets() == network["de-b"].secrets() == ["share-2.key"]
+    lost = next(p for p in papers if (p.kind, p.sender) == ("confirmation", "de-a"))
+    papers[papers.index(lost)] = replace(lost, content=b"what a damaged disk gives")
+    network.platform.shows = lambda reader, paper: True
+
+    network.agreed(proposal)
+    assert {tuple(network[name].secrets()) for name in NAMES} == {("share-2.key",)}

@@ -34,3 +34,30 @@ def test_the_last_committee_is_in_force_and_its_key_is_kept(tmp_path: Path) -> N
     assert in_force(network["fr-a"]).digest == second.digest
     pin = network["fr-a"].folder / "key.pin"
     assert pin.read_text().strip() == fingerprint(second)
+
+
+def test_who_took_no_part_in_a_handover_erases_its_share_when_it_sees_it(tmp_path: Path) -> None:
+    """Else two honest registries would keep all that opens everything, and not know it."""
+    network = Network(tmp_path, *NAMES, "de-d", "de-e", "fr-a")
+    five = [*NAMES, "de-d", "de-e"]
+    network.agreed(network["de-a"].propose(*five, threshold=1))
+    left = network["de-d"]
+    network.agreed(
+        network["de-a"].propose("de-a", "de-b", "fr-a", threshold=1, dealers=("de-a", "de-b"))
+    )
+    assert left.secrets() == ["share-1.key"]
+
+    in_force(left)
+    assert left.secrets() == []
+
+
+def test_the_share_of_another_key_is_not_erased(tmp_path: Path) -> None:
+    network, other = Network(tmp_path / "1", *NAMES), Network(tmp_path / "2", *NAMES)
+    for each in (network, other):
+        each.agreed(each["de-a"].propose(*NAMES))
+    network.agreed(network["de-a"].propose(*NAMES))
+    (tmp_path / "2" / "de-a" / "authority" / "key.pin").unlink()
+    other["de-a"].line.platform = network.platform  # which shows it another key
+
+    in_force(other["de-a"])
+    assert other["de-a"].secrets() == ["share-1.key"]

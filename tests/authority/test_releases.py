@@ -4,15 +4,17 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from applications import NOW, SEALING, application, filed, identity
-from desks import Cut, Desk, MemoryBoard, committee, outcomes
+from desks import Cut, Desk, MemoryBoard, committee, outcomes, policy
 
 from upcare_mpc.abe.issuance import Fragment, combine, verify_fragment
 from upcare_mpc.access.papers import SealedFragment, fragment_statement
 from upcare_mpc.access.sealing import unseal
 from upcare_mpc.authority.releases import repeated_randomness
+from upcare_mpc.errors import RefusedError
 
 Desks = dict[str, Desk]
 
@@ -117,6 +119,56 @@ def test_nothing_leaves_for_a_request_that_has_ended(
 
     assert desks["de-a"].issue(time=NOW + timedelta(days=15)) == []
     assert board.read(digest).fragments == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"researchers": {}}, "is not known here"), ({"certified": {}}, "does not certify")],
+)
+def test_nothing_leaves_for_whom_the_policy_has_dropped_since(
+    board: MemoryBoard, desks: Desks, digest: bytes, changes: dict[str, Any], reason: str
+) -> None:
+    approve(desks, digest)
+    desks["de-a"].policy = policy(**changes)
+
+    ((outcome, why),) = outcomes(desks["de-a"].issue())
+    assert outcome == "waits"
+    assert reason in why
+    assert board.read(digest).fragments == {}
+
+
+def test_nothing_leaves_once_the_month_has_ended(
+    board: MemoryBoard, desks: Desks, digest: bytes
+) -> None:
+    approve(desks, digest)
+    december = NOW + timedelta(days=10)  # the request is valid until 6 December
+
+    assert outcomes(desks["de-a"].issue(time=december)) == [
+        ("waits", "the month 2026-11 has ended; ask for this month")
+    ]
+    assert board.read(digest).fragments == {}
+
+
+def test_a_board_that_does_not_take_one_fragment_does_not_stop_another(
+    board: MemoryBoard, desks: Desks, digest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = board.file(filed(committee()[0], application(title="Another")))
+    for each in (digest, second):
+        approve(desks, each)
+    take = board.leave
+
+    def leave(topic: bytes, *paper: object) -> None:
+        if topic == digest:
+            raise RefusedError("there is no request of this name on the board")
+        take(topic, *paper)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(board, "leave", leave)
+
+    for _ in range(2):  # made and stored the first time, sent again the second
+        assert ("waits", "there is no request of this name on the board") in outcomes(
+            desks["de-a"].issue()
+        )
+        assert set(board.read(second).fragments) == {"de-a"}
 
 
 def test_one_request_that_cannot_be_issued_does_not_stop_another(

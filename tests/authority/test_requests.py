@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from applications import KEY, NOW, application, filed
+from ceremonies import handover, run
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from desks import Cut, Desk, MemoryBoard, committee, policy
 
@@ -181,6 +182,8 @@ REFUSED: list[tuple[Filing, dict[str, Any], str]] = [
         "valid for 31 days at most",
     ),
     (filed(committee()[0], application(), committee=bytes(32)), {}, "another committee"),
+    (asked_for(epoch="2026-10"), {}, "the month 2026-10 has ended"),
+    (asked_for(epoch="2027-01"), {}, "the month 2027-01 begins after the request ends"),
     (filed(committee()[0], application(), sealing_key=bytes(32)), {}, "no fragment can be sealed"),
 ]
 
@@ -243,6 +246,23 @@ def test_what_happened_to_a_key_is_written_once(board: MemoryBoard, desks: Desks
     assert issued.fields() == {"request": digest.hex(), "authors": ["de-a", "de-b"]}
     desks["fr-a"].sync()
     assert desks["fr-a"].journal("access.issued") == []  # its records are not asked for
+
+
+def test_a_key_issued_right_before_a_handover_is_written_down_after_it(
+    board: MemoryBoard, desks: Desks
+) -> None:
+    digest = board.file(asked_for())
+    for name in ("de-a", "de-b"):
+        desks[name].approve(digest)
+    for name in ("de-a", "de-b"):
+        desks[name].issue()
+    next_one, _ = run(handover(committee()[0]), committee()[1])
+    site = desks["de-b"]
+    site.committees = [*site.committees, next_one]
+    site.sync()
+
+    (issued,) = site.journal("access.issued")
+    assert issued.fields()["authors"] == ["de-a", "de-b"]
 
 
 def test_fetches_of_its_own_records_are_written_by_edition(

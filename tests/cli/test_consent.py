@@ -100,6 +100,21 @@ def test_each_answer_on_an_activity_has_the_next_version(desk: Desk) -> None:
     ]
 
 
+def test_an_old_permission_on_paper_does_not_replace_a_later_answer(desk: Desk) -> None:
+    desk.well("record", *RECORDS, "--refuse", "--given", "2026-06-01")
+
+    late = desk.run("record", *RECORDS, "--permission", duo.HMB, "--given", "2020-01-01")
+    desk.well("record", *STATISTICS, "--permission", duo.HMB, "--given", "2020-01-01")
+    desk.well("record", *RECORDS, "--permission", duo.HMB, "--given", "2026-06-01")
+
+    assert late.status == 1
+    assert "the patient has answered since, on 2026-06-01" in late.err
+    assert [one.answer for one in desk.said("P-1") if one.activity is Activity.RECORDS] == [
+        Answer.REFUSED,
+        Answer.PERMITTED,
+    ]
+
+
 def test_a_guardians_answer_ends_with_the_day_of_majority(desk: Desk) -> None:
     desk.well("record", *RECORDS, "--permission", duo.HMB, "--majority", "2030-05-01")
 

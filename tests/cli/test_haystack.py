@@ -1,6 +1,7 @@
 """What a search finds, and that it finds it wherever it lies."""
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -36,6 +37,18 @@ def test_other_spellings_are_found() -> None:
     assert found(SECRET.content.hex().upper().encode()) == {"HEX"}
     assert found(SECRET.content[::-1]) == {"reversed"}
     assert found(SECRET.content.decode("ascii").encode("utf-16-le")) == {"UTF-16"}
+
+
+def test_a_record_in_a_line_of_a_log_is_found() -> None:
+    record = Secret(what="a record", content=b'C50\tbreast\t\tfemale\t"54"')
+
+    def spelt(line: str) -> set[str]:
+        hay = Haystack(where="log", pieces=[line.encode()])
+        return {find.spelling for find in search([record], hay)[0]}
+
+    assert spelt(f"failed on {record.content!r}") == {"escaped"}
+    assert spelt(json.dumps({"row": record.content.decode()})) == {"JSON"}
+    assert spelt(record.content.decode().replace("\t", ",")) == {"commas"}
 
 
 def test_almost_is_not_found() -> None:

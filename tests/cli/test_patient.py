@@ -1,5 +1,6 @@
 """`upcare patient`: codes, the page over TLS, and what the page says on a terminal."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -19,9 +20,15 @@ from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.responses import PlainTextResponse
 
 from upcare_mpc.cli.ingest import ingest
+from upcare_mpc.cli.node import open_database
 from upcare_mpc.cli.patient import patient
+from upcare_mpc.config import load_party
+from upcare_mpc.node.snapshot import snapshots_of
+from upcare_mpc.storage.patients import Visits
+from upcare_mpc.storage.snapshot_rows import pseudonym_of_named
 
 PARTIES = Path(__file__).parents[2] / "parties"
 PATIENT = "DE-A-0001"
@@ -62,6 +69,20 @@ def test_a_code_is_printed_alone_on_standard_output(
     assert re.fullmatch(r"[0-9A-Z]{4}(-[0-9A-Z]{4}){3}\n", ran.out)
     assert ran.err.startswith("valid once, until ")
     assert "no record" not in ran.err
+
+
+def test_a_new_code_ends_the_visits_of_its_patient(upcare: Callable[..., Ran], party: Path) -> None:
+    loaded = load_party(party)
+    secret = snapshots_of(loaded.data, loaded.state_folder).secret()
+    who, other = (pseudonym_of_named(secret, name) for name in (PATIENT, "DE-A-0002"))
+    now = datetime.now(UTC)
+    with open_database(loaded) as database:
+        visits = Visits(database)
+        codes = [visits.invite(one, life=timedelta(hours=1), now=now) for one in (who, other)]
+        tokens = [visits.enter(code, now=now) for code in codes]
+        assert upcare("patient", "code", PATIENT, "--party", str(party)).status == 0
+
+        assert [visits.patient(token, now=now) for token in tokens] == [None, other]
 
 
 def test_an_id_that_nobody_has_is_said(upcare: Callable[..., Ran], party: Path) -> None:
@@ -175,6 +196,55 @@ def test_the_page_is_served_over_tls(party: Path) -> None:
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
     assert "server" not in answer.headers
     assert status == 0
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\n\r\nGET"])
+def test_a_connection_that_waits_is_closed(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    """Else 64 of them would shut the page for everybody."""
+    module = sys.modules["upcare_mpc.cli.patient"]
+    monkeypatch.setattr(module, "_CONNECTION_S", 0.05)
+    config = module._server_config(PlainTextResponse("hello"), None, None)
+
+    async def heard() -> bytes:
+        with socket.create_server(("127.0.0.1", 0)) as waiting:
+            server = module._Server(config)
+            serving = asyncio.ensure_future(server.serve([waiting]))
+            reader, writer = await asyncio.open_connection(*waiting.getsockname())
+            writer.write(said)
+            answer = await asyncio.wait_for(reader.read(), 4)  # uvicorn's own patience is 5
+            server.should_exit = True
+            await serving
+            writer.close()
+        return answer
+
+    assert asyncio.run(heard()).endswith(b"hello" if b"host" in said else b"")
+
+
+def test_nobody_is_asked_for_the_password_of_a_key(party: Path) -> None:
+    certificate, plain = _certificate(party)
+    key = serialization.load_pem_private_key(plain.read_bytes(), None)
+    plain.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"word"),
+        )
+    )
+    files = ["--certificate", str(certificate), "--key", str(plain)]
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "upcare_mpc", "patient", "serve", "--party", str(party), *files],
+        input="word\n",
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        start_new_session=True,  # without a terminal
+    )
+
+    assert ran.returncode == 1
+    assert "pass phrase" not in ran.stderr
+    assert "its unencrypted key" in ran.stderr
 
 
 def test_behind_a_web_server_the_cookie_is_for_tls_alone(party: Path) -> None:

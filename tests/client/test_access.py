@@ -13,6 +13,7 @@ from upcare_mpc.abe.issuance import Fragment, issue
 from upcare_mpc.access.papers import SealedFragment, fragment_statement
 from upcare_mpc.access.sealing import seal
 from upcare_mpc.client import access
+from upcare_mpc.client.opened_records import open_records
 from upcare_mpc.client.request_folder import RequestFolder, last_seen
 from upcare_mpc.errors import InputError, ProtocolError, RefusedError
 from upcare_mpc.vault.edition import HEAD
@@ -253,6 +254,42 @@ def test_objects_that_are_not_what_their_names_say(world: World, which: str) -> 
     assert world.asked.fetched() is None
     world.platform.stores["de-a"].objects = good
     world.fetch()  # nothing of it was kept
+
+
+def test_an_altered_object_is_not_kept_however_large_a_vault_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("upcare_mpc.vault.store._UNSETTLED_BYTES", 0)  # each put settles
+    world.publish("de-a", {1: DS, 2: HMB})
+    world.publish("de-b", {})
+    world.grant()
+    objects = world.platform.stores["de-a"].objects
+    good = dict(objects)
+    for name in good.keys() - {HEAD}:
+        objects[name] = good[name][:-1] + bytes([good[name][-1] ^ 1])
+
+    with pytest.raises(ProtocolError, match=REFUSAL):
+        world.fetch()
+    world.platform.stores["de-a"].objects = good
+    world.fetch()
+
+
+def test_a_registry_that_fails_takes_nothing_from_what_came_of_the_others(world: World) -> None:
+    world.publish("de-a", {1: DS, 2: DS})
+    world.publish("de-b", {1: DS})
+    world.grant()
+    world.fetch()
+    world.publish("de-a", {2: None}, day=DAY + timedelta(days=1))
+    store = world.platform.stores["de-b"]
+    store.objects = {name: b"" if name == HEAD else store.objects[name] for name in store.objects}
+
+    with pytest.raises(ProtocolError):
+        world.fetch(now=NOW + timedelta(days=1))
+    opened = open_records(world.asked, world.folder / "records.parquet").content
+    assert [(one["name"], one["edition"], one["tumours"]) for one in opened["registries"]] == [
+        ("de-a", 2, 1),
+        ("de-b", 1, 1),
+    ]
 
 
 def test_a_registry_whose_approval_the_platform_withholds(world: World) -> None:

@@ -17,6 +17,7 @@ from upcare_mpc.link.board import MAX_PAPER_BYTES, RegistryBoard, ResearcherBoar
 from upcare_mpc.link.calls import platform_channel, registry_channel
 from upcare_mpc.link.certificates import new_authority
 from upcare_mpc.link.statements import authorize_access
+from upcare_mpc.storage.board import MAX_CEREMONY_BYTES
 
 CEREMONY = b"c" * 32
 
@@ -48,13 +49,13 @@ def test_registries_read_what_each_has_left(platform: ServedPlatform, de_a: Regi
     before = time.time()
     de_a.post(CEREMONY, "proposal", b"p")
     with platform.of_registry(platform.admit("fr-a")) as fr_a:
-        fr_a.post(CEREMONY, "seat", bytes(MAX_PAPER_BYTES))
-        fr_a.post(CEREMONY, "seat", bytes(MAX_PAPER_BYTES))
+        fr_a.post(CEREMONY, "seat", bytes(MAX_CEREMONY_BYTES))
+        fr_a.post(CEREMONY, "seat", bytes(MAX_CEREMONY_BYTES))
         papers = fr_a.read(CEREMONY)
 
     assert [(p.number, p.sender, p.kind, len(p.content)) for p in papers] == [
         (1, "de-a", "proposal", 1),
-        (2, "fr-a", "seat", MAX_PAPER_BYTES),
+        (2, "fr-a", "seat", MAX_CEREMONY_BYTES),
     ]
     assert all(before - 1 < p.time < time.time() + 1 for p in papers)
     assert de_a.read(CEREMONY, after=1) == papers[1:]
@@ -131,7 +132,7 @@ def test_refusals_have_the_status_that_the_contract_names(
     assert post("seat") == "INVALID_ARGUMENT: there is no ceremony of this name on the board"
     assert post("fetch").startswith("INVALID_ARGUMENT: registries leave papers of kind")
     assert post("proposal", topic=b"").startswith("INVALID_ARGUMENT: a topic is named by")
-    assert post("proposal", bytes(MAX_PAPER_BYTES + 1)).startswith("INVALID_ARGUMENT: a paper has")
+    assert post("proposal", bytes(MAX_PAPER_BYTES + 1)).startswith("INVALID_ARGUMENT: a paper of")
     de_a.post(CEREMONY, "proposal", b"")
     for number in range(63):
         de_a.post(CEREMONY, "seat", bytes([number]))

@@ -368,13 +368,30 @@ def test_what_was_not_approved_is_not_given(
     with platform.of_registry(platform.admit("fr-a")) as board:
         board.post(topic, "approval", b"yes")  # for its own records
         board.post(topic, "refusal", b"no")
-    for registry in ("de-a", "", "../de-a", "platform"):
-        with pytest.raises(RefusedError, match="the registry has not approved this request"):
+    for registry in ("", "../de-a", "platform"):
+        with pytest.raises(RefusedError, match="not for the records of this registry"):
             fetch(registry)
     with pytest.raises(RefusedError, match="fr-a has no sealed records here"):
         fetch("fr-a")
     with pytest.raises(RefusedError, match="this researcher has not filed such a request"):
         fetch(key=Ed25519PrivateKey.generate())
+    assert notes(platform, topic) == []
+
+
+def test_a_registry_that_approves_for_the_committee_alone_gives_no_records(
+    platform: ServedPlatform, signing: Ed25519PrivateKey, topic: bytes
+) -> None:
+    member = platform.admit("de-b")  # the request is for de-a and fr-a
+    with platform.kept_by(member) as vault:
+        vault.put(HEAD, head_of(member))
+    with platform.of_registry(member) as board:
+        board.post(topic, "approval", b"yes")
+
+    with (
+        pytest.raises(RefusedError, match="the request is not for the records of this registry"),
+        platform.fetched_by(signing, topic, registry="de-b"),
+    ):
+        raise AssertionError("was let in")
     assert notes(platform, topic) == []
 
 

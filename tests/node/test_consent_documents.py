@@ -94,6 +94,16 @@ def test_our_own_profile_comes_back_as_it_was(tmp_path: Path) -> None:
     assert (again.new, again.already) == ([second], 1)
 
 
+def test_a_no_of_ours_with_a_number_that_is_past_counts_if_its_day_is_not(tmp_path: Path) -> None:
+    recorded = [permission(version=number, given=date(2021, 1, number)) for number in (1, 2, 3)]
+
+    for day, expected in ((date(2022, 1, 1), [(4, Answer.REFUSED)]), (date(2020, 1, 1), [])):
+        document = own(no(version=2, given=day))
+        found = reading([write(tmp_path / f"{day}.json", document)], recorded)
+        assert (answers(found), found.older) == (expected, 1 - len(expected))
+        assert found.unread.total() == len(expected)
+
+
 def test_broad_consents_are_put_in_the_order_of_their_days(tmp_path: Path) -> None:
     given = broad_consent(dateTime=EARLIER)
     withdrawn = denied(2720, dateTime=LATER)

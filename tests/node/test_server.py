@@ -124,6 +124,26 @@ def test_the_next_freeze_is_taken_a_fixed_time_after_it_is_due(
     assert waits == [pytest.approx(1000.0 + node.party.data.cases_at_most, abs=60)]
 
 
+def test_a_node_that_cannot_freeze_answers_does_not_go_on_with_old_ones(
+    network: Registries,
+) -> None:
+    """Who objects must not be counted for ever because a disk is full."""
+    request = network.researcher.request(counts(), now=time.time())
+    offer = coordinator_pb2.Offer(request=request)
+    proposal = network.proposal(counts())[1]
+    last_day = network["de-a"].node.snapshot.cases.consents.last_day
+    network["de-a"].clock.today = last_day + timedelta(days=1)
+    (answer,) = network["de-a"].hears(offer=offer)
+    assert answer.quote.verdict == Quote.VERDICT_YES
+
+    network["de-a"].clock.today = last_day + timedelta(days=2)
+    (answer,) = network["de-a"].hears(offer=offer)
+    assert answer.quote.verdict == Quote.VERDICT_NO
+    assert answer.quote.reason == "waits for its operator"
+    (answer,) = network["de-a"].hears(proposal=proposal)
+    assert answer.failure.text == "waits for its operator"
+
+
 def test_the_text_of_a_study_that_is_agreed_to_is_kept(network: Registries) -> None:
     network["de-a"].hears(proposal=network.proposal(counts())[1])
 
@@ -314,6 +334,20 @@ def test_a_refusal_for_the_budget_leaves_the_operators_yes_standing(tmp_path: Pa
 
     assert books.standing(asked)[0] is Standing.GRANTED
     network.close()
+
+
+def test_patients_are_told_of_no_study_that_the_registry_has_not_agreed_to(
+    network: Registries,
+) -> None:
+    books, database = network["de-a"].node.books, network["de-a"].node.books._sessions._database
+    for number, study in enumerate((counts("cheap"), counts("too dear", epsilon="50"))):
+        with contextlib.suppress(PrivacyError):
+            books.agree(network.question(study), bytes([number] * 32), network.request(study))
+
+    with database.read() as connection:
+        kept = connection.execute(select(QUESTIONS.c.study)).scalars().all()
+
+    assert kept == [network.question(counts("cheap")).digest]
 
 
 def test_a_yes_to_one_researcher_is_none_to_another(tmp_path: Path) -> None:

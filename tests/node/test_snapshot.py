@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -215,6 +215,26 @@ def test_a_later_snapshot_beyond_the_declared_size_is_not_taken(
 
     with pytest.raises(ConfigError, match="cases_at_most"):
         here.renewed(first, there)
+
+
+def test_rows_that_cannot_be_taken_keep_no_answer_from_counting(
+    here: Registry, tmp_path: Path
+) -> None:
+    folder, file = tmp_path / "frozen", tmp_path / "fewer.csv"
+    file.write_bytes(b"".join(DELIVERY.read_bytes().splitlines(keepends=True)[:11]))
+    freeze(DataFiles(files=(file,)), folder)
+    there = Data(source=SnapshotFolder(folder=folder), cases_at_most=20)
+    first = here.load(there)
+    freeze(FILES, folder)
+    here.day += timedelta(days=7)
+
+    second = here.renewed(first, there)
+
+    assert second is not None
+    assert second.tumours == first.tumours
+    assert second.digest != first.digest
+    with pytest.raises(ConfigError, match="cases_at_most"):
+        here.renewed(second, there)
 
 
 def test_files_are_not_looked_at_again(here: Registry) -> None:

@@ -32,7 +32,7 @@ def test_nothing_is_found_and_every_planted_leak_is() -> None:
         "researcher: her sealing key",
     ):
         assert kinds.get(what, 0) > 0, what
-    assert kinds["de-a: the key of a record"] == 7  # eight allowed it, one has withdrawn
+    assert kinds["de-a: the key of a record"] == 15  # of eight, then of seven, sealed anew
     found = {(find["where"], find["what"]) for find in report["planted_found"]}
     assert {
         ("database", "de-a: a record"),

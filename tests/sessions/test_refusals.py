@@ -223,7 +223,7 @@ def test_a_researcher_of_another_network_does_not_trust_the_platform(
 
     with (
         PlatformClient(Researcher.load(tmp_path / "me")) as platform,
-        pytest.raises(LinkError, match="its certificate is not accepted"),
+        pytest.raises(LinkError, match="its certificate or ours is not accepted"),
     ):
         platform.preview(counts("in the wrong network", names=GERMAN, overlap=2))
 

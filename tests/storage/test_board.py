@@ -10,7 +10,7 @@ import pytest
 
 from upcare_mpc.errors import InputError, RefusedError
 from upcare_mpc.storage import board as module
-from upcare_mpc.storage.board import MAX_OPENED, MAX_PAPER_BYTES, Board
+from upcare_mpc.storage.board import MAX_CEREMONY_BYTES, MAX_OPENED, MAX_PAPER_BYTES, Board
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import COORDINATOR
 
@@ -48,7 +48,7 @@ def name(number: int) -> bytes:
 def test_papers_come_back_as_they_came_in_order(board: Board) -> None:
     post(board, "proposal", b"p")
     post(board, "seat", b"s", sender="fr-a")
-    post(board, "dealing", bytes(MAX_PAPER_BYTES))
+    post(board, "dealing", bytes(MAX_CEREMONY_BYTES))
 
     papers = board.read(CEREMONY)
 
@@ -57,7 +57,7 @@ def test_papers_come_back_as_they_came_in_order(board: Board) -> None:
         (2, "fr-a", "seat"),
         (3, "de-a", "dealing"),
     ]
-    assert [p.content for p in papers] == [b"p", b"s", bytes(MAX_PAPER_BYTES)]
+    assert [p.content for p in papers] == [b"p", b"s", bytes(MAX_CEREMONY_BYTES)]
     assert {p.time for p in papers} == {NOON}
     assert [p.number for p in board.read(CEREMONY, after=1)] == [2, 3]
     assert [p.number for p in board.read(CEREMONY, after=1, at_most=1)] == [2]
@@ -187,8 +187,8 @@ def test_a_topic_is_named_by_32_bytes(board: Board, topic: bytes) -> None:
 
 
 def test_a_paper_that_is_too_long_is_refused_and_opens_nothing(board: Board) -> None:
-    with pytest.raises(InputError, match="at most 65536 bytes, got 65537"):
-        post(board, "proposal", bytes(MAX_PAPER_BYTES + 1))
+    with pytest.raises(InputError, match="at most 16384 bytes, got 16385"):
+        post(board, "proposal", bytes(MAX_CEREMONY_BYTES + 1))
     with pytest.raises(InputError, match="at most 65536 bytes, got 65537"):
         board.file(REQUEST, owner=KEY, filing=bytes(MAX_PAPER_BYTES + 1), time=NOON)
 
@@ -233,10 +233,10 @@ def test_all_registries_together_do_not_fill_the_disk(
 
 
 def test_a_registry_opens_a_hundred_ceremonies_a_month(board: Board) -> None:
-    for number in range(MAX_OPENED):
+    for number in range(MAX_OPENED["ceremony"]):
         post(board, "proposal", topic=name(number))
 
-    with pytest.raises(RefusedError, match="a registry opens at most 100 ceremonies in 31 days"):
+    with pytest.raises(RefusedError, match="a registry opens at most 10 ceremonies in 31 days"):
         post(board, "proposal")
     post(board, "proposal", sender="fr-a")  # another may
     later = NOON + MONTH
@@ -244,7 +244,7 @@ def test_a_registry_opens_a_hundred_ceremonies_a_month(board: Board) -> None:
 
 
 def test_a_key_files_a_hundred_requests_a_month(board: Board) -> None:
-    for number in range(MAX_OPENED):
+    for number in range(MAX_OPENED["request"]):
         file(board, name(number))
 
     with pytest.raises(RefusedError, match="a key files at most 100 requests in 31 days"):

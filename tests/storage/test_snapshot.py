@@ -329,3 +329,14 @@ def test_a_secret_that_is_not_whole_is_refused(tmp_path: Path, content: bytes) -
 
     with pytest.raises(ConfigError, match="wanted 32 bytes"):
         Snapshots(tmp_path).secret()
+
+
+def test_a_secret_that_is_gone_is_not_made_anew_beside_a_snapshot(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshots.secret()
+    freeze(snapshots, people(3))
+    (tmp_path / "snapshot.key").unlink()
+
+    with pytest.raises(ConfigError, match=r"snapshot\.key is missing"):
+        snapshots.secret()
+    assert not (tmp_path / "snapshot.key").exists()

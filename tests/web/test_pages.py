@@ -434,6 +434,25 @@ def test_a_form_without_a_length_is_refused(house: House) -> None:
     assert answer.status_code == 400
 
 
+def test_a_form_that_is_longer_than_its_header_says_is_not_read_to_its_end(house: House) -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while read < 1 << 20:
+            read += 1024
+            yield b"A" * 1024
+
+    answer = house.browser().post(
+        "/en/",
+        content=endless(),
+        headers={"content-type": "application/x-www-form-urlencoded", "content-length": "5"},
+    )
+
+    assert answer.status_code == 413
+    assert read < 10_000
+
+
 def test_a_form_that_does_not_end_is_given_up(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,14 @@ def test_the_examples_are_decided_one_by_one() -> None:
     )
 
 
+def test_what_only_documents_could_permit_is_no_for_statistics() -> None:
+    limited = terms(duo.GRU, limits=frozenset({duo.IRB}))
+
+    assert stood(consent(limited)).level == "yes"
+    counted = stood(consent(limited, activity=Activity.STATISTICS), activity=Activity.STATISTICS)
+    assert counted.level == "no"
+
+
 def test_of_an_illness_that_nobody_knows_there_is_no_example() -> None:
     found = stood(illness=frozenset())
 

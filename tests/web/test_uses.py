@@ -110,7 +110,8 @@ def test_a_project_on_the_records_of_others_is_not_hers(house: House) -> None:
         ({"limits": frozenset({duo.GS}), "regions": frozenset({"FR"})}, False),
         ({"limits": frozenset({"DUO:0000026"})}, False),  # no policy says it, nothing is sealed
         ({"last_day": date(2026, 11, 15), "limits": frozenset({duo.TS})}, False),
-        ({"first_day": date(2026, 11, 2)}, False),
+        ({"first_day": date(2026, 11, 30)}, True),
+        ({"first_day": date(2026, 12, 1)}, False),
     ],
 )
 def test_a_key_matches_if_its_attributes_open_the_policy(

@@ -36,7 +36,7 @@ MAX_REQUEST_SECONDS: Final = 31 * 24 * 3600
 _VERSION = b"UAQ1"
 _COMMITTEE_BYTES = 32
 _SEALING_KEY_BYTES = 32
-_NONCE_BYTES = 16
+_NONCE_BYTES = 32
 _TIME_BYTES = 8
 _REQUESTER = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 
@@ -54,7 +54,7 @@ class Request:
         project: As in the attribute ``project:p-17``.
         requester: Who asks, as the network knows her: 1 to 128 printable ASCII characters.
         sealing_key: X25519 public key that fragments are sealed to, 32 bytes.
-        nonce: 16 bytes.
+        nonce: 32 bytes.
         not_after: Last second at which fragments leave, since 1970, UTC.
         attributes: Ascending. One is of the namespace ``epoch`` and one of ``project``, those
             above; one or more are of ``site``.
@@ -75,11 +75,11 @@ class Request:
         if lengths != (_COMMITTEE_BYTES, _SEALING_KEY_BYTES, _NONCE_BYTES):
             raise InputError(
                 "a request has a committee's digest of 32 bytes, a sealing key of 32 and a nonce "
-                f"of 16, got {lengths[0]}, {lengths[1]} and {lengths[2]}"
+                f"of 32, got {lengths[0]}, {lengths[1]} and {lengths[2]}"
             )
         if not _REQUESTER.fullmatch(self.requester):
             raise InputError("a requester is named in 1 to 128 printable ASCII characters")
-        if not 0 < self.not_after < 1 << 40:
+        if not 0 < self.not_after < 1 << 37:  # the year 6325, which every calendar has
             raise InputError(f"a request ends at a time in seconds, got {self.not_after}")
         if check_attributes(self.attributes) != self.attributes:
             raise InputError("the attributes of a request ascend")

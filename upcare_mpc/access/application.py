@@ -1,12 +1,10 @@
 """What a researcher writes about her project when she asks for a key to sealed records.
 
     canonical  = JSON (``journal.canonical_json``) with "upcare_application": 1
-    nonce      = SHA-256("upcare/v1/access-application|" | canonical), the first 16 bytes
+    nonce      = SHA-256("upcare/v1/access-application|" | canonical)
 
 The nonce is the nonce of her ``abe.request.Request``. So the digest of the request, which is what
-registries approve and fragments are bound to, binds every word of the application too. Whoever
-files could make two applications with one nonce, in 2^64 steps, and show them to different
-registries; what a key opens they would still agree on, as the request has the attributes.
+registries approve and fragments are bound to, binds every word of the application too.
 
 What a key can open is said by its attributes, and these follow from the application alone:
 ``attributes_of``. All of it is public to the network, and shown to patients.
@@ -35,7 +33,6 @@ MAX_REGISTRIES: Final = 64
 _MAX_LINE = 200
 _MAX_PURPOSES = 16
 _SALT_BYTES = 16
-_NONCE_BYTES = 16
 _VERSION = 1
 _LABEL = b"upcare/v1/access-application|"
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}", re.ASCII)
@@ -138,8 +135,8 @@ class Application:
 
     @property
     def nonce(self) -> bytes:
-        """What the request of this application has as nonce; 16 bytes."""
-        return sha256(_LABEL + self.canonical).digest()[:_NONCE_BYTES]
+        """What the request of this application has as nonce; 32 bytes."""
+        return sha256(_LABEL + self.canonical).digest()
 
     def is_like(self, other: "Application") -> bool:
         """Say whether another application differs in its salt alone."""

@@ -12,7 +12,7 @@ Which of several:
   fingerprint by another way.
 - Of ceremonies by which one committee hands over, the newest. An older one may have been given up,
   and come to its end late, by the word of a registry that held it back. A newer one takes t + 1
-  shares of the committee that hands over, which the honest erased when the older was confirmed.
+  shares of the committee that hands over, which the honest erase when they see the older confirmed.
 """
 
 from collections.abc import Mapping, Sequence

@@ -44,7 +44,6 @@ _SEAT = b"UAT1"
 _SUB_SHARE = b"UAB1"
 _MAX_BYTES = 16 << 10
 _DIGEST_BYTES = 32
-_KEY_BYTES = 32
 _NONCE_BYTES = 16
 _TIME_BYTES = 8
 _LATEST = 253_402_300_800  # the year 10000, which no certificate names
@@ -222,8 +221,7 @@ class Seat:
                 certificate=certificate,
                 signature=signature,
             )
-            if len(key) != _KEY_BYTES:
-                raise ProtocolError("a key has 32 bytes")
+            seal(b"", key, use="sub-share", digest=topic, names=())  # refuses an unusable key
         except (ProtocolError, ValueError):
             raise ProtocolError("these are not the bytes of a seat, version 1") from None
         if topic != proposal.topic or seat.registry not in proposal.participants:

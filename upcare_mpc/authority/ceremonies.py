@@ -232,6 +232,8 @@ class Ceremonies:
             if part is None:
                 if ended is not None:
                     return ended
+                part = self._parts.finished(proposal.topic)
+            if part is None:
                 self._check_joining(reading, previous)
                 part = take_seat(proposal, self._signer, self._random)
                 self._tell("takes its seat")
@@ -241,7 +243,7 @@ class Ceremonies:
                 part, share=share, random=self._random, patience_s=patience_s
             )
             self._finish(part, outcome)
-            self._parts.erase(proposal.topic)
+            self._parts.finish(proposal.topic, part)
             return outcome.committee
 
     def abandon(self, prefix: str) -> str:

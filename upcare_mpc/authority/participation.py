@@ -1,6 +1,7 @@
 """Going through one key ceremony: the part on the disk, papers out, papers in, until the end.
 
     state/authority/ceremony-<topic>.secret    ``access.participant.Part`` in hexadecimal; mode 600
+    state/authority/ceremony-<topic>.papers    once it has ended: the part without what is secret
 
 The part is on the disk before a paper of it is posted, and what was posted is posted again as it
 was. So a ceremony goes on wherever a crash, a lost connection or the operator has stopped it.
@@ -68,8 +69,11 @@ class Parts:
         Raises:
             ConfigError: The file is damaged.
         """
+        return self._read(topic, self._file(topic))
+
+    def _read(self, topic: bytes, file: Path) -> Part | None:
         try:
-            text = self._file(topic).read_text("ascii", "replace")
+            text = file.read_text("ascii", "replace")
             return Part.from_bytes(bytes.fromhex(text))
         except FileNotFoundError:
             return None
@@ -83,6 +87,21 @@ class Parts:
         """Keep a part; when this returns it is on the disk."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_text(self._file(topic), f"{bytes(part).hex()}\n")
+
+    def finish(self, topic: bytes, part: Part) -> None:
+        """Erase a part, but for its public papers: the board may lose them before others end."""
+        public = tuple(paper for paper in part.papers if paper[0] != Kind.SUB_SHARE.value)
+        kept = Part(key=bytes(len(part.key)), ceremony=part.ceremony, papers=public)
+        replace_text(self._file(topic).with_suffix(".papers"), f"{bytes(kept).hex()}\n")
+        self.erase(topic)
+
+    def finished(self, topic: bytes) -> Part | None:
+        """Return what is kept of a ceremony that has ended here, to be posted again.
+
+        Raises:
+            ConfigError: The file is damaged.
+        """
+        return self._read(topic, self._file(topic).with_suffix(".papers"))
 
     def erase(self, topic: bytes) -> None:
         """Erase a part."""

@@ -20,7 +20,8 @@ from upcare_mpc.abe.issuance import Fragment
 from upcare_mpc.abe.release import Releases, check_randomness
 from upcare_mpc.access.papers import SealedFragment, fragment_statement
 from upcare_mpc.access.sealing import seal
-from upcare_mpc.authority.requests import Case
+from upcare_mpc.authority.requests import Case, check_filing
+from upcare_mpc.config import Policy
 from upcare_mpc.errors import PrivacyError, ProtocolError, RefusedError
 from upcare_mpc.journal import Entry, Event
 from upcare_mpc.link.board import RegistryBoard
@@ -54,6 +55,7 @@ def issue_all(
     database: Database,
     board: RegistryBoard,
     identity: Identity,
+    policy: Policy,
     committee: Committee,
     share: Share,
     time: datetime,
@@ -65,6 +67,7 @@ def issue_all(
         database: This registry's.
         board: To post on.
         identity: This registry's.
+        policy: This registry's, as it is now: who is no longer in it gets nothing more.
         committee: The present one.
         share: This registry's. Secret.
         time: Now, UTC.
@@ -85,17 +88,20 @@ def issue_all(
     for case in cases:
         if case.digest not in releases.approved or name in case.topic.fragments:
             continue
-        if case.digest in stored:
-            board.post(case.digest, "fragment", stored[case.digest])
-            done.append(Release(case=case, outcome="sent again"))
-        elif time.timestamp() <= case.filing.request.not_after:
-            try:
+        try:
+            if case.digest in stored:
+                board.post(case.digest, "fragment", stored[case.digest])
+                done.append(Release(case=case, outcome="sent again"))
+            elif time.timestamp() <= case.filing.request.not_after:
+                now = time.timestamp()
+                check_filing(
+                    case.filing, registry=name, policy=policy, committee=committee, now=now
+                )
                 paper = _release(journal, case, identity, committee, share, time=time)
-            except (RefusedError, ProtocolError) as error:
-                done.append(Release(case=case, outcome="waits", reason=str(error)))
-                continue
-            board.post(case.digest, "fragment", paper)
-            done.append(Release(case=case, outcome="released"))
+                board.post(case.digest, "fragment", paper)
+                done.append(Release(case=case, outcome="released"))
+        except (RefusedError, ProtocolError) as error:  # of this one, by a rule or by the board
+            done.append(Release(case=case, outcome="waits", reason=str(error)))
     return done
 
 

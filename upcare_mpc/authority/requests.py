@@ -81,6 +81,7 @@ def check_filing(
     """
     request, application = filing.request, filing.application
     check_request(committee, request, now=now)
+    _check_month(filing, now=now)
     if registry not in asked(committee, request):
         raise RefusedError(
             f"{registry} is not asked: it is not in the committee, and the key is not for its "
@@ -118,13 +119,19 @@ class Requests:
     """The requests that one registry knows; safe for several processes."""
 
     def __init__(
-        self, database: Database, board: RegistryBoard, identity: Identity, committee: Committee
+        self,
+        database: Database,
+        board: RegistryBoard,
+        identity: Identity,
+        committees: Sequence[Committee],
     ) -> None:
+        """Look at requests; the last of the committees, oldest first, is in force."""
         self._database = database
         self._journal = SqlJournal(database)
         self._board = board
         self._identity = identity
-        self._committee = committee
+        self._committees = {committee.digest: committee for committee in committees}
+        self._committee = committees[-1]
 
     def sync(self, *, time: datetime) -> list[Case]:
         """Take in what is new on the board, and write what happened there into the journal.
@@ -269,12 +276,11 @@ class Requests:
 
     def _events(self, case: Case) -> list[Event]:
         request, name = case.filing.request, case.digest.hex()
-        if self._name not in asked(self._committee, request):
+        committee = self._committees.get(request.committee)  # a handover may have come since
+        if committee is None or self._name not in asked(committee, request):
             return []
         events = []
-        if request.committee == self._committee.digest and (
-            authors := case.topic.issued(self._committee)
-        ):
+        if authors := case.topic.issued(committee):
             events.append(Event(kind=_ISSUED, body={"request": name, "authors": authors}))
         for fetch in case.topic.fetches:
             if fetch.registry == self._name:
@@ -290,6 +296,22 @@ class Requests:
 
         with suppress(_WrittenError):  # another process was faster
             self._journal.record(decide, time=time)
+
+
+def _check_month(filing: Filing, *, now: float) -> None:
+    """Check that the key is for a month that the request leads up to, or lies in.
+
+    A key of a month that has ended opens nothing that a registry shows, but old objects that the
+    platform has kept: of patients, too, who have withdrawn since.
+
+    Raises:
+        RefusedError: The month has ended, or begins after the request ends.
+    """
+    first, last = days_of(filing.application.epoch)
+    if datetime.fromtimestamp(now, UTC).date() > last:
+        raise RefusedError(f"the month {filing.application.epoch} has ended; ask for this month")
+    if datetime.fromtimestamp(filing.request.not_after, UTC).date() < first:
+        raise RefusedError(f"the month {filing.application.epoch} begins after the request ends")
 
 
 def _last_day(filing: Filing) -> date:

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from upcare_mpc.abe.committee import Committee
-from upcare_mpc.authority.committees import authority_folder, committee_in_force
+from upcare_mpc.authority.committees import authority_folder, committees_of_key
 from upcare_mpc.authority.releases import Release, issue_all, repeated_randomness
 from upcare_mpc.authority.requests import Case, Requests, check_filing
 from upcare_mpc.authority.shares import Shares
@@ -30,14 +30,14 @@ from upcare_mpc.client.opened_records import open_records
 from upcare_mpc.client.request_folder import RequestFolder
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.config import PartyFile, load_agreement, load_party
-from upcare_mpc.errors import InputError, LinkError, RefusedError
+from upcare_mpc.errors import InputError, LinkError, ProtocolError, RefusedError
 from upcare_mpc.link.board import RegistryBoard, ResearcherBoard
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.storage.database import Database
 
 __all__ = ["access"]
 
-_DIGITS_AT_LEAST = 6
+_DIGITS_AT_LEAST = 12  # fewer could be ground out by who wants another request approved
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 _request = click.argument("digits", metavar="REQUEST")
 
@@ -46,7 +46,8 @@ _request = click.argument("digits", metavar="REQUEST")
 def access() -> None:
     """Ask for, grant, and use keys to sealed records.
 
-    REQUEST is the digest that `upcare access request` prints, or its first digits, six at least.
+    REQUEST is the digest that `upcare access request` prints, or its first digits: six at least, at
+    a registry twelve.
     """
 
 
@@ -190,7 +191,7 @@ def list_(folder: Path, *, as_json: bool) -> None:
 def approve(digits: str, folder: Path) -> None:
     """Approve one request, after a person has read it; what is approved is shown.
 
-    Example: upcare access approve 3f2a9c01 --party parties/de-a
+    Example: upcare access approve 3f2a9c01d4e5 --party parties/de-a
     """
     with _desk(folder) as desk:
         now = _now()
@@ -211,7 +212,7 @@ def approve(digits: str, folder: Path) -> None:
 def refuse(digits: str, folder: Path, reason: str) -> None:
     """Refuse one request, for all who read its topic.
 
-    Example: upcare access refuse 3f2a9c01 --reason "the vote has ended" --party parties/de-a
+    Example: upcare access refuse 3f2a9c01d4e5 --reason "the vote has ended" --party parties/de-a
     """
     with _desk(folder) as desk:
         now = _now()
@@ -239,7 +240,7 @@ def issue(folder: Path, seconds: int | None) -> None:
     while True:
         try:
             _issue(folder)
-        except LinkError as error:
+        except (LinkError, RefusedError, ProtocolError) as error:  # of the platform, this time
             if seconds is None:
                 raise
             click.echo(f"{error}; trying again", err=True)
@@ -259,6 +260,7 @@ def _issue(folder: Path) -> None:
                 database=desk.database,
                 board=desk.board,
                 identity=desk.identity,
+                policy=desk.party.policy,
                 committee=desk.committee,
                 share=Shares(authority_folder(desk.party.state_folder)).load(desk.committee),
                 time=now,
@@ -277,11 +279,16 @@ class _Desk:
     identity: Identity
     database: Database
     board: RegistryBoard
-    committee: Committee
+    committees: list[Committee]
 
     @property
     def requests(self) -> Requests:
-        return Requests(self.database, self.board, self.identity, self.committee)
+        return Requests(self.database, self.board, self.identity, self.committees)
+
+    @property
+    def committee(self) -> Committee:
+        """The one in force."""
+        return self.committees[-1]
 
     def against(self, case: Case, *, now: datetime) -> str | None:
         """What stands against a request here, if anything."""
@@ -309,7 +316,7 @@ def _desk(folder: Path) -> Iterator[_Desk]:
             identity=identity,
             database=database,
             board=board,
-            committee=committee_in_force(
+            committees=committees_of_key(
                 board, identity.network, agreement.name, state=party.state_folder
             ),
         )

@@ -180,7 +180,7 @@ def _request(committee: Committee, names: tuple[str, ...]) -> Request:
         project="bench",
         requester="upcare bench abe",
         sealing_key=secrets.token_bytes(32),
-        nonce=secrets.token_bytes(16),
+        nonce=secrets.token_bytes(32),
         not_after=1,
         attributes=names,
     )

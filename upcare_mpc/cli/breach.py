@@ -91,6 +91,7 @@ def breach(parties: Path, *, as_json: bool) -> None:
         drill.permit(patients)
         drill.seal(days=0)
         request = drill.open_records()
+        before = drill.held_by(SITE)
         drill.withdraw(patients[0])
         drill.reopen(request.digest.hex(), patients=PATIENTS - 1)
 
@@ -100,7 +101,7 @@ def breach(parties: Path, *, as_json: bool) -> None:
             name: tabulate(kind.measures(), kind.layout(), _cases(files.files, files.complete))
             for name, files in data.items()
         }
-        secrets = drill.secrets(opened, counts, request)
+        secrets = drill.secrets(opened, counts, request, before)
         found, sizes = drill.search([*secrets, *drill.marks()])
         seen = {find.where for find in found if find.what == f"{_MARK} {find.where}"}
         found = [find for find in found if not find.what.startswith(_MARK)]
@@ -220,21 +221,33 @@ class _Drill:
 
     # -- act two --------------------------------------------------------------------------------
 
+    def held_by(self, name: str) -> list[Secret]:
+        """What a registry alone may hold, now."""
+        return list(breach_secrets.of_registry(name, self._folder(name)))
+
     def secrets(
-        self, opened: OpenedResult, counts: dict[str, Any], request: RequestFolder
+        self,
+        opened: OpenedResult,
+        counts: dict[str, Any],
+        request: RequestFolder,
+        before: Sequence[Secret],
     ) -> list[Secret]:
+        """All that the platform must not hold; ``before`` is what the site held and has given up.
+
+        Raises:
+            SessionError: Something is missing that would have to be searched for.
+        """
         folders = {name: self._folder(name) for name in NAMES}
-        found = [
-            secret
-            for name, folder in folders.items()
-            for secret in breach_secrets.of_registry(name, folder)
-        ]
+        found = [*before, *(secret for name in NAMES for secret in self.held_by(name))]
         found += breach_secrets.of_researcher(self.researcher, request, folders)
         found += breach_secrets.of_answer(opened, counts, self.network.researcher, self.platform)
         found += [
             Secret(what=f"{SITE}: a patient's id", content=one.encode()) for one in self.patients()
         ]
-        return found
+        for what in ("a record", "the key of a record", "its exact counts", "the noisy result"):
+            if not any(one.what.endswith(what) for one in found):
+                raise SessionError(f"the drill has nothing to search for: {what}")
+        return list({(one.what, one.content): one for one in found}.values())
 
     def marks(self) -> list[Secret]:
         """What is in each place for certain, so that one that was not read is noticed."""
@@ -358,4 +371,6 @@ def _print(
     kinds = Counter(one.what.partition(": ")[2] or one.what for one in secrets)
     for what, count in sorted(kinds.items()):
         show.out.print(f"  searched for: {what} ({count})")
-    show.out.print(f"{len(secrets)} secrets, each in eight spellings: {len(found)} found.")
+    show.out.print(
+        f"{len(secrets)} secrets, each in eight to eleven spellings: {len(found)} found."
+    )

@@ -2,7 +2,7 @@
 
 import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,11 +197,18 @@ def record(
     with _desk(folder) as desk:
         _check_activity(desk.party, Activity(activity))
         who = desk.patient(patient_id)
+        recorded = desk.consents.of(who)
+        since = _last_day(recorded, Activity(activity))
+        if terms is not None and since is not None and day_given < since:
+            raise InputError(
+                f"--given: the patient has answered since, on {since}; an older permission does "
+                "not replace that"
+            )
         said = Consent(
             patient=who,
             data_set=desk.party.name,
             activity=Activity(activity),
-            version=next_version(desk.consents.of(who), Activity(activity)),
+            version=next_version(recorded, Activity(activity)),
             answer=answer,
             terms=terms,
             giver=Giver.PATIENT if majority is None else Giver.GUARDIAN,
@@ -318,6 +325,12 @@ def _answer(permission: str | None, *, refuse: bool, withdraw: bool) -> Answer:
     if permission is not None:
         return Answer.PERMITTED
     return Answer.REFUSED if refuse else Answer.WITHDRAWN
+
+
+def _last_day(recorded: Iterable[Consent], activity: Activity) -> datetime.date | None:
+    """The day of the last answer on an activity, but for documents that nobody has read."""
+    read = [one for one in recorded if not one.form.startswith(UNREAD)]
+    return max((one.given for one in read if one.activity is activity), default=None)
 
 
 def _warn_if_unknown(desk: _Desk, patient: bytes) -> None:

@@ -1,7 +1,8 @@
 """Search bytes for secrets: files of a folder and the memory of a process, in many spellings.
 
 A secret that lies somewhere is found in any of its spellings: as it is, in hexadecimal, in base64
-at any offset, as UTF-16. What is compressed, or encrypted with a key that is there too, is not.
+at any offset, as UTF-16, escaped as Python and JSON write it, with commas for tabs. What is
+compressed, or encrypted with a key that is there too, is not.
 
 The search looks at every offset. It hashes 16 bytes of each spelling, of short ones 8, into a table
 of 2^24 entries, passes over all windows of that length with numpy, and compares in full where a
@@ -9,6 +10,7 @@ window hits. Cost: a pass over the bytes for each offset of 8, whatever the numb
 """
 
 import base64
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,8 +64,18 @@ class Secret:
             encoded = base64.b64encode(bytes(offset) + self.content)
             whole = (offset + len(self.content)) * 8 // 6
             yield "base64", encoded[-(-offset * 8 // 6) : whole]
+        spelt = {self.content}
+        escaped = repr(self.content)[2:-1].encode()
+        if escaped not in spelt:
+            spelt.add(escaped)
+            yield "escaped", escaped
         if self.content.isascii():
             yield "UTF-16", self.content.decode("ascii").encode("utf-16-le")
+            quoted = json.dumps(self.content.decode("ascii"))[1:-1].encode()
+            if quoted not in spelt:
+                yield "JSON", quoted
+            if b"\t" in self.content:
+                yield "commas", self.content.replace(b"\t", b",")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -9,9 +9,11 @@ import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from upcare_mpc.cli.node import open_database, party_option
 from upcare_mpc.cli.processes import log_line, run_until_stopped
@@ -31,6 +33,7 @@ __all__ = ["patient"]
 _LEAST_MINUTES = 15
 _MOST_MINUTES = int(CODE_LIFE.total_seconds()) // 60
 _CONNECTIONS = 64
+_CONNECTION_S = 20.0  # of each, unless an answer is under way
 _HEADER_BYTES = 16 << 10
 _PATIENCE_S = 3  # with answers under way, when stopped
 
@@ -52,7 +55,7 @@ def patient() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def code(patient_id: str, folder: Path, minutes: int, *, as_json: bool) -> None:
-    """Print a one-time code for the patient's page; earlier ones of this patient are void.
+    """Print a one-time code for the patient's page; earlier codes and visits of this patient end.
 
     ID is the registry's own id of the patient. Whoever has the code is taken for this patient: make
     sure who it is, and hand it over, or send it, as you would a test result.
@@ -64,8 +67,9 @@ def code(patient_id: str, folder: Path, minutes: int, *, as_json: bool) -> None:
     life = datetime.timedelta(minutes=minutes)
     with open_database(party) as database:
         known = Registry(party, database, clock=_now).dossier(who).cases
-        now = _now()
-        printed = Visits(database).invite(who, life=life, now=now)
+        now, visits = _now(), Visits(database)
+        visits.end(who)
+        printed = visits.invite(who, life=life, now=now)
     until = (now + life).isoformat(timespec="minutes")
     if as_json:
         click.echo(json.dumps({"code": printed, "expires": until}))
@@ -185,6 +189,24 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Impatient(H11Protocol):
+    """Closes a connection after a while: else a few that say nothing would take all there are."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._close_later()
+
+    def _close_later(self) -> None:
+        self.loop.call_later(_CONNECTION_S, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        cycle: Any = self.cycle  # None before the first request
+        if cycle is not None and not cycle.response_complete:
+            self._close_later()
+        else:
+            self.transport.close()
+
+
 async def _serve(server: _Server, waiting: socket.socket) -> None:
     serving = asyncio.ensure_future(server.serve([waiting]))
     try:
@@ -198,7 +220,7 @@ async def _serve(server: _Server, waiting: socket.socket) -> None:
 def _server_config(app: object, certificate: Path | None, key: Path | None) -> uvicorn.Config:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # uvicorn's own type of an application, which ours is
-        http="h11",
+        http=_Impatient,
         loop="asyncio",
         ws="none",
         lifespan="off",
@@ -210,6 +232,7 @@ def _server_config(app: object, certificate: Path | None, key: Path | None) -> u
         timeout_graceful_shutdown=_PATIENCE_S,
         ssl_certfile=certificate,
         ssl_keyfile=key,
+        ssl_keyfile_password="none",  # noqa: S106 - so that nobody is asked for one
     )
     try:
         config.load()

@@ -46,8 +46,9 @@ from upcare_mpc.link.certificates import Network
 from upcare_mpc.link.signers import certifier
 from upcare_mpc.link.vaults import FetchedVault
 from upcare_mpc.vault.edition import HEAD, Edition
+from upcare_mpc.vault.encoding import name_of
 from upcare_mpc.vault.opening import Verify, check_head, open_group
-from upcare_mpc.vault.store import Folder, Store
+from upcare_mpc.vault.store import LARGEST, Folder, Store
 
 __all__ = ["Collected", "Mirror", "collect_key", "fetch", "file_request", "read_topic_of"]
 
@@ -185,7 +186,7 @@ def fetch(
         ProtocolError: What the platform gives is not what a registry signed, or does not open.
         LinkError: The platform cannot be reached. What has arrived stays.
     """
-    fetched = {}
+    fetched = dict(asked.fetched() or {})
     for registry in asked.application.registries:
         approval = topic.approvals.get(registry)
         if approval is None:
@@ -207,11 +208,11 @@ def fetch(
             keep_seen(folder, registry, seen)
             groups, tumours = _mirror(asked, edition, remote, remote.head, key)
         fetched[registry] = Fetched(edition=edition.sequence, day=edition.day)
+        asked.keep_fetched(fetched)
         tell(
             f"{registry}: edition {edition.sequence} of {edition.day}, {tumours} tumours in "
             f"{groups} of {len(edition.groups)} groups"
         )
-    asked.keep_fetched(fetched)
 
 
 class Mirror:
@@ -223,12 +224,12 @@ class Mirror:
         self.used: set[str] = set()
 
     def get(self, name: str, *, at_most: int) -> bytes | None:
-        """As ``Store`` says. It is here for good once settled: not before it has opened."""
+        """As ``Store`` says. What is not what its name says is handed on, and not kept."""
         self.used.add(name)
         content = self._local.get(name, at_most=at_most)
         if content is None:
             content = self._remote.get(name, at_most=at_most)
-            if content is not None:
+            if content is not None and any(name_of(kind, content) == name for kind in LARGEST):
                 self._local.put(name, content)
         return content
 

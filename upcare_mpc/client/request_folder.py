@@ -26,7 +26,7 @@ from upcare_mpc.abe.statements import pack, unpack
 from upcare_mpc.access.application import Application
 from upcare_mpc.access.papers import Filing
 from upcare_mpc.errors import ConfigError, InputError, ProtocolError
-from upcare_mpc.storage.durable import replace_text
+from upcare_mpc.storage.durable import held, replace_text
 from upcare_mpc.vault.opening import Seen
 from upcare_mpc.vault.store import Folder
 
@@ -175,11 +175,16 @@ def last_seen(researcher: Path, registry: str) -> Seen | None:
 
 
 def keep_seen(researcher: Path, registry: str, seen: Seen) -> None:
-    """Remember an edition; an older one does not count any more."""
+    """Remember an edition; an older one does not count any more.
+
+    Raises:
+        ConfigError: Another command is remembering one at this moment.
+    """
     path = researcher / "access" / "seen.json"
-    content = _json(path)
-    content[registry] = {"sequence": seen.sequence, "digest": seen.digest.hex()}
-    replace_text(path, json.dumps(content, indent=1) + "\n")
+    with held(path.with_suffix(".lock"), "another command works on these requests; try again"):
+        content = _json(path)
+        content[registry] = {"sequence": seen.sequence, "digest": seen.digest.hex()}
+        replace_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def _folders(researcher: Path) -> list[Path]:

@@ -19,6 +19,7 @@ import grpc
 from cryptography import x509
 
 from upcare_mpc._proto.upcare.vault.v1 import vault_pb2, vault_pb2_grpc
+from upcare_mpc.access.papers import Filing
 from upcare_mpc.coordinator.board import authorized_topic
 from upcare_mpc.coordinator.callers import answering, heard, registry_of, say
 from upcare_mpc.errors import DataError, InputError, ProtocolError, RefusedError
@@ -283,6 +284,9 @@ class FetchingService(vault_pb2_grpc.FetchingServicer):
     def _admit(self, begin: vault_pb2.Begin) -> tuple[bytes, Vault]:
         registry = begin.registry
         topic = authorized_topic(self._board, begin.authorization, f"fetch {registry}")
+        (filing,) = self._board.read(topic, at_most=1)
+        if registry not in Filing.from_bytes(filing.content).request.sites:
+            raise RefusedError("the request is not for the records of this registry")
         if not self._board.has(topic, sender=registry, kind="approval"):
             raise RefusedError("the registry has not approved this request")
         return topic, self._vaults.of(registry)

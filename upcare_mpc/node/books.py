@@ -73,12 +73,13 @@ class Books:
             RefusedError: An operator's approval is wanted and not there.
             BudgetExceeded: A cap would be passed.
         """
+        now = _now()
         self._sessions.agree(
             session,
             question.digest,
             request_digest(request),
             canonical=request.study,
-            time=_now(),
+            time=now,
         )
         try:
             self._step(lambda ledger: ledger.reserve(_key(question, session), charge(question)))
@@ -91,6 +92,7 @@ class Books:
                     )
                 )
         except BaseException:
+            self._sessions.forget_text(question.digest, time=now)
             self.erase(question.digest, session)
             raise
 

@@ -268,9 +268,12 @@ def _put_in_order(found: list[_Found], recorded: list[Consent], reading: Reading
     for one in found:
         if not one.numbered:
             continue
+        last_version = next_version(known, one.answer.activity) - 1
         if one.answer in known:
             reading.already += 1
-        elif one.answer.version > next_version(known, one.answer.activity):
+        elif one.answer.version < last_version and _version(one.answer, known) is None:
+            reading.older += 1
+        elif one.answer.version not in {last_version, last_version + 1}:
             reading.unread["FHIR Consent.identifier: wanted the patient's next version"] += 1
             dated.append(one.refusal)
         else:

@@ -254,6 +254,7 @@ class Node:
                 quote.epsilon_left = str(balance.epsilon_left)
                 quote.rho_left = str(balance.rho_left)
             check_policy(question, offer.request, self.party.policy, registry=self.party.name)
+            self.snapshot.check_in_time()
             ledger.check(charge(question))
             quote.verdict = coordinator_pb2.Quote.VERDICT_YES
             if not self.party.policy.automatic:
@@ -306,6 +307,7 @@ class Node:
     ) -> tuple[NodeSession, study_pb2.Approval]:
         question = read_question(proposal.request, self._agreement, now=time.time())
         check_policy(question, proposal.request, self.party.policy, registry=self.party.name)
+        self.snapshot.check_in_time()
         return await NodeSession.approve(
             proposal,
             question,

@@ -13,8 +13,9 @@ holds only patients whose data may be counted; the registry sees to that.
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ import numpy.typing as npt
 from upcare_mpc.config import Data, DataFiles, SnapshotFolder, WarehouseTable
 from upcare_mpc.consent.gate import Gate
 from upcare_mpc.consent.use import Use
-from upcare_mpc.errors import ConfigError, DataError
+from upcare_mpc.errors import ConfigError, DataError, RefusedError, UpcareError
 from upcare_mpc.kinds import Kind
 from upcare_mpc.node.consents import Freezes, FrozenConsents
 from upcare_mpc.node.freeze import freeze
@@ -66,12 +67,19 @@ class Gated:
         content: Digest of its rows. Secret.
         gate: What holds for patients who have said nothing.
         consents: What the others have said; only of patients who have rows. Secret.
+        today: Says which day it is.
     """
 
     engine: Engine
     content: bytes
     gate: Gate
     consents: FrozenConsents
+    today: Callable[[], date]
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the period of the consents has been over for more than a day."""
+        return self.today() > self.consents.last_day + timedelta(days=1)
 
     def tabulate(self, measures: Measures, layout: Layout, use: Use) -> npt.NDArray[np.int64]:
         """Count the cases of the patients for whom the gate permits the use."""
@@ -107,6 +115,17 @@ class Snapshot:
     origin: str
     digest: bytes
     cases: Counter
+
+    def check_in_time(self) -> None:
+        """Check that what patients have said is that of the present period; asked before agreeing.
+
+        Whether it is follows from clock and disk alone: the next freeze could not be made.
+
+        Raises:
+            RefusedError: It is not.
+        """
+        if isinstance(self.cases, Gated) and self.cases.outdated:
+            raise RefusedError("waits for its operator")
 
     def tabulate(self, kind: Kind, use: Use) -> bytes:
         """Count a study's table over the cases: ``(n,)`` little-endian 64-bit. Secret.
@@ -191,7 +210,12 @@ def renewed(data: Data, state: Path, freezes: Freezes, old: Snapshot) -> Snapsho
     if isinstance(data.source, SnapshotFolder):
         content = Snapshots(data.source.folder).in_force()
         if content not in (None, old.cases.content):
-            return load_snapshot(data, state, freezes)
+            try:
+                return load_snapshot(data, state, freezes)
+            except UpcareError:
+                if not freezes.is_due(old.cases.consents):
+                    raise
+                # Rows wait, answers do not: the old rows are counted by what patients say now.
     if not freezes.is_due(old.cases.consents):
         return None
     cases = _behind_the_gate(old.cases.engine, old.cases.content, data.gate, freezes)
@@ -216,7 +240,13 @@ def _frozen(snapshots: Snapshots, gate: Gate, state: Path, freezes: Freezes) -> 
 def _behind_the_gate(engine: Engine, content: bytes, gate: Gate, freezes: Freezes) -> Gated:
     frozen = freezes.in_force()
     known = engine.known(frozen.patients)  # so deciding takes no longer than there are rows
-    return Gated(engine=engine, content=content, gate=gate, consents=frozen.among(known))
+    return Gated(
+        engine=engine,
+        content=content,
+        gate=gate,
+        consents=frozen.among(known),
+        today=freezes.today,
+    )
 
 
 def _origin(manifest: Manifest) -> str:

@@ -33,7 +33,12 @@ PLATFORM: Final = "platform"
 
 MAX_PAPER_BYTES: Final = 64 << 10
 MAX_PAPERS: Final = 4096
-MAX_OPENED: Final = 100
+MAX_CEREMONY_BYTES: Final = 16 << 10
+"""Of a paper of a ceremony; everybody reads all of these, so they are bounded more tightly."""
+
+MAX_OPENED: Final = {"ceremony": 10, "request": 100}
+"""Topics that one registry, or one key, opens in 31 days."""
+
 MAX_REQUESTS: Final = 100_000
 _MAX_OF_SENDER: Final = {"ceremony": 64, "request": 16}
 _OPENED_IN: Final = timedelta(seconds=MAX_REQUEST_SECONDS)
@@ -199,11 +204,11 @@ def _open(
             BOARD.c.sender == opener,
         )
     )
-    if connection.execute(recent).scalar_one() >= MAX_OPENED:
+    if connection.execute(recent).scalar_one() >= MAX_OPENED[kind]:
         days = _OPENED_IN.days
         whose = "a registry opens" if opener else "a key files"
         what = "ceremonies" if opener else "requests"
-        raise RefusedError(f"{whose} at most {MAX_OPENED} {what} in {days} days")
+        raise RefusedError(f"{whose} at most {MAX_OPENED[kind]} {what} in {days} days")
     connection.execute(
         TOPICS.insert().values(topic=topic, kind=kind, owner=owner, created=utc_text(time))
     )
@@ -236,8 +241,9 @@ def _make_room(connection: Connection, time: datetime) -> None:
 def _append(
     connection: Connection, topic: bytes, sender: str, kind: str, content: bytes, *, time: datetime
 ) -> None:
-    if len(content) > MAX_PAPER_BYTES:
-        raise InputError(f"a paper has at most {MAX_PAPER_BYTES} bytes, got {len(content)}")
+    longest = MAX_CEREMONY_BYTES if _KINDS.get(kind) == "ceremony" else MAX_PAPER_BYTES
+    if len(content) > longest:
+        raise InputError(f"a paper of this kind has at most {longest} bytes, got {len(content)}")
     digest = sha256(content).digest()
     on_topic = BOARD.c.topic == topic
     same = (BOARD.c.sender == sender, BOARD.c.kind == kind, BOARD.c.digest == digest)

@@ -38,9 +38,12 @@ def flush(path: Path) -> None:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a small file so that a crash leaves the old one or the new one, whole; mode 600."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.touch(mode=0o600)
-    fresh.write_text(text, "utf-8")
-    flush(fresh)
-    fresh.replace(path)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")  # two commands may write at once
+    try:
+        fresh.touch(mode=0o600)
+        fresh.write_text(text, "utf-8")
+        flush(fresh)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
     flush(path.parent)

@@ -141,6 +141,11 @@ class Visits:
         patient: bytes = row.patient
         return patient
 
+    def end(self, patient: bytes) -> None:
+        """End all visits of a patient; nothing happens if there is none."""
+        with self._database.write() as connection:
+            connection.execute(VISITS.delete().where(VISITS.c.patient == patient))
+
     def leave(self, token: str) -> None:
         """End a visit; nothing happens if there is none."""
         with self._database.write() as connection:

@@ -112,6 +112,12 @@ class Sessions:
             first = insert(QUESTIONS).values(study=study, canonical=canonical, first=utc_text(time))
             connection.execute(first.on_conflict_do_nothing())
 
+    def forget_text(self, study: bytes, *, time: datetime) -> None:
+        """Forget a study's text if it was kept at this time: the registry has not agreed to it."""
+        kept_then = (QUESTIONS.c.study == study) & (QUESTIONS.c.first == utc_text(time))
+        with self._database.write() as connection:
+            connection.execute(QUESTIONS.delete().where(kept_then))
+
     def spend(self, session: bytes, *, time: datetime) -> None:
         """Note that the budget is spent and input shares may leave."""
         with self._database.write() as connection:

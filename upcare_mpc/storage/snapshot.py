@@ -139,10 +139,16 @@ class Snapshots:
         """The registry's secret, 32 bytes; made when it is first asked for.
 
         Raises:
-            ConfigError: The file is damaged.
+            ConfigError: The file is damaged, or gone: under a new secret every patient would be
+                another one, and what she has said, an objection too, nobody's.
         """
         path = self.folder / "snapshot.key"
         if not path.exists():
+            if self._in_force() is not None:
+                raise ConfigError(
+                    f"{path.name} is missing beside a snapshot in force, and with it the tie "
+                    "between patients and what they have said; put it back"
+                )
             fresh = path.with_suffix(f".{os.getpid()}.new")  # gets its name when whole
             fresh.touch(mode=0o600)
             fresh.write_bytes(os.urandom(_SECRET_BYTES))
@@ -155,7 +161,7 @@ class Snapshots:
         if len(secret) != _SECRET_BYTES:
             raise ConfigError(
                 f"{path.name}: wanted {_SECRET_BYTES} bytes, got {len(secret)}; put back the "
-                "right one, or remove it and let the operator decide anew"
+                "right one"
             )
         return secret
 

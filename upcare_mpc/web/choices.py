@@ -184,7 +184,8 @@ def next_consent(
 ) -> Consent | None:
     """Return the consent that a choice becomes; None if it is what was said last.
 
-    A permission that goes on keeps its first day: so its record stays sealed for this month.
+    A permission that goes on keeps its first day: else it would begin within a period of studies,
+    and count in none of it.
 
     Args:
         consents: All of this patient.

@@ -208,7 +208,8 @@ _SAID: Final = {
 def _uses(activity: Activity, data_set: str, illness: frozenset[str]) -> list[tuple[str, Use]]:
     """The examples; those on "your illness" only if it can be said what that is."""
     other = frozenset({next(code for code in _NOT_MINE if code not in illness)})
-    evidence = frozenset(duo.OBLIGATIONS)
+    # Nobody documents anything for a study that only counts.
+    evidence = frozenset(duo.OBLIGATIONS if activity is Activity.RECORDS else ())
 
     def use(purpose: str, diseases: frozenset[str], country: str, claims: frozenset[str]) -> Use:
         return Use(

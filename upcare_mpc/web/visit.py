@@ -124,7 +124,7 @@ async def _sent(request: Request) -> Form:
     if len(length) > len(str(_MAX_FORM_BYTES)) or int(length) > _MAX_FORM_BYTES:
         raise HTTPException(413)
     try:
-        body = await asyncio.wait_for(request.body(), _FORM_SECONDS)
+        body = await asyncio.wait_for(_body(request), _FORM_SECONDS)
         return parse_qs(
             body.decode("ascii"),
             keep_blank_values=True,
@@ -135,6 +135,16 @@ async def _sent(request: Request) -> Form:
         raise HTTPException(408) from None
     except ValueError:  # more fields, or other bytes, than a form has
         raise HTTPException(400) from None
+
+
+async def _body(request: Request) -> bytes:
+    """Read what was sent, which need not be as short as its header says."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > _MAX_FORM_BYTES:
+            raise HTTPException(413)
+    return bytes(body)
 
 
 Spoken: TypeAlias = Annotated[Language, Depends(_spoken)]

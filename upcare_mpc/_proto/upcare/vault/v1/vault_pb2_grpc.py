@@ -308,7 +308,7 @@ class FetchingServicer:
         the board of the request, which the registries read.
 
         Errors: UNAUTHENTICATED (not signed by whom it names), FAILED_PRECONDITION (the registry has
-        not approved of the request), NOT_FOUND (the registry has no vault).
+        not approved of the request, or it is not for its records), NOT_FOUND (the registry has no vault).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
