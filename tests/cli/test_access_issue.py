@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from upcare_mpc.cli import access as module
-from upcare_mpc.cli.access import access
+from upcare_mpc.cli.main import upcare
 from upcare_mpc.errors import ConfigError, LinkError, ProtocolError, RefusedError, UpcareError
 
 
@@ -26,7 +26,7 @@ def test_what_the_platform_says_this_time_does_not_end_the_watch(
     monkeypatch.setattr(module, "_issue", fail)
     monkeypatch.setattr("upcare_mpc.cli.access.time.sleep", lambda _: None)
 
-    result = CliRunner().invoke(access, ["issue", "--party", str(tmp_path), "--watch", "1"])
+    result = CliRunner().invoke(upcare, ["access", "issue", "--party", str(tmp_path), "--watch", "1"])
 
     assert isinstance(result.exception, ConfigError)
     assert result.stderr.splitlines() == [

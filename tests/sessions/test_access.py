@@ -114,7 +114,7 @@ def test_a_request_that_nobody_made(network: KeyedNetwork) -> None:
         f"no request on the board begins with '{'0' * 64}' [input]"
     )
     assert network.refused_at("de-a", "access", "approve", "abc") == (
-        "a request is named by 6 digits of it or more [input]"
+        "a request is named by 12 digits of it or more [input]"
     )
     assert network.refused_me("access", "status", "0" * 12).startswith("no request here begins")
 
