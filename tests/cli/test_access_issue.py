@@ -26,7 +26,9 @@ def test_what_the_platform_says_this_time_does_not_end_the_watch(
     monkeypatch.setattr(module, "_issue", fail)
     monkeypatch.setattr("upcare_mpc.cli.access.time.sleep", lambda _: None)
 
-    result = CliRunner().invoke(upcare, ["access", "issue", "--party", str(tmp_path), "--watch", "1"])
+    result = CliRunner().invoke(
+        upcare, ["access", "issue", "--party", str(tmp_path), "--watch", "1"]
+    )
 
     assert isinstance(result.exception, ConfigError)
     assert result.stderr.splitlines() == [
