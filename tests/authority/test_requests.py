@@ -244,8 +244,13 @@ def test_what_happened_to_a_key_is_written_once(board: MemoryBoard, desks: Desks
 
     (issued,) = desks["de-a"].journal("access.issued")
     assert issued.fields() == {"request": digest.hex(), "authors": ["de-a", "de-b"]}
-    desks["fr-a"].sync()
-    assert desks["fr-a"].journal("access.issued") == []  # its records are not asked for
+    approved = desks["de-a"].journal("access.approved")
+    assert [entry.fields()["registry"] for entry in approved] == ["de-b", "de-c"]  # not its own
+    desks["fr-a"].sync()  # it is not asked
+    assert [entry.fields()["authors"] for entry in desks["fr-a"].journal("access.issued")] == [
+        ["de-a", "de-b"]
+    ]
+    assert len(desks["fr-a"].journal("access.approved")) == 3
 
 
 def test_a_key_issued_right_before_a_handover_is_written_down_after_it(

@@ -41,8 +41,10 @@ from upcare_mpc.storage.schema import REQUESTS
 __all__ = ["Case", "Requests", "check_filing", "researcher_name"]
 
 _REFUSE = "access.refuse"
+_APPROVED = "access.approved"
 _ISSUED = "access.issued"
 _FETCHED = "access.fetched"
+_SEEN = frozenset({_APPROVED, _ISSUED, _FETCHED})  # on the board
 _AFTERWARDS = timedelta(days=7)
 
 
@@ -136,9 +138,9 @@ class Requests:
     def sync(self, *, time: datetime) -> list[Case]:
         """Take in what is new on the board, and write what happened there into the journal.
 
-        ``access.issued``: t + 1 signed fragments of a request are on the board, and this registry
-        was asked for its approval. ``access.fetched``: the platform says that it handed out sealed
-        records of this registry. Both once.
+        ``access.approved``: another registry that was asked has approved. ``access.issued``: t + 1
+        signed fragments of a request are on the board. ``access.fetched``: the platform says that
+        it handed out sealed records of this registry. Each once, at every registry, asked or not.
 
         Returns:
             The requests in play, oldest first: those that may be issued for still, or whose month
@@ -267,7 +269,7 @@ class Requests:
             connection.execute(REQUESTS.insert().prefix_with("OR IGNORE"), row)
 
     def _write_down(self, cases: Sequence[Case], *, time: datetime) -> None:
-        """Write what is new about requests that this registry was asked about."""
+        """Write what is new about requests, whether or not this registry was asked."""
         written = _written(self._journal.entries())
         for case in cases:
             for event in self._events(case):
@@ -277,9 +279,13 @@ class Requests:
     def _events(self, case: Case) -> list[Event]:
         request, name = case.filing.request, case.digest.hex()
         committee = self._committees.get(request.committee)  # a handover may have come since
-        if committee is None or self._name not in asked(committee, request):
+        if committee is None:
             return []
-        events = []
+        others = case.topic.approvals.keys() & asked(committee, request) - {self._name}
+        events = [
+            Event(kind=_APPROVED, body={"request": name, "registry": other})
+            for other in sorted(others)
+        ]
         if authors := case.topic.issued(committee):
             events.append(Event(kind=_ISSUED, body={"request": name, "authors": authors}))
         for fetch in case.topic.fetches:
@@ -326,8 +332,8 @@ class _WrittenError(Exception):
 
 def _key(kind: str, body: Mapping[str, Json]) -> tuple[object, ...]:
     """What makes two events one."""
-    return kind, body["request"], body.get("edition")
+    return kind, body["request"], body.get("edition"), body.get("registry")
 
 
 def _written(entries: Iterable[Entry]) -> set[tuple[object, ...]]:
-    return {_key(e.kind, e.fields()) for e in entries if e.kind in {_ISSUED, _FETCHED}}
+    return {_key(e.kind, e.fields()) for e in entries if e.kind in _SEEN}
