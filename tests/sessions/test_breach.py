@@ -5,7 +5,7 @@ import json
 import pytest
 from command import upcare
 
-pytestmark = pytest.mark.parties
+pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
 
 def test_nothing_is_found_and_every_planted_leak_is() -> None:

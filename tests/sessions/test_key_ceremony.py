@@ -17,7 +17,7 @@ from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import RefusedError
 from upcare_mpc.link.board import ResearcherBoard
 
-pytestmark = pytest.mark.parties
+pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
 NAMES = ("de-a", "de-b", "de-c")
 FILE = Path(__file__).parents[2] / "parties" / "de-a" / "data" / "DE-A_oBDS_3.0.4.xml"

@@ -21,7 +21,7 @@ from upcare_mpc.vault.edition import HEAD
 from upcare_mpc.vault.receipts import check_receipt
 from upcare_mpc.vault.store import Folder, Store, named_by_head
 
-pytestmark = pytest.mark.parties
+pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
 TUESDAY = date(2026, 11, 3)
 

@@ -120,7 +120,16 @@ def _shell(folder: Path) -> Iterator[Shell]:
         shell.end()
 
 
-@pytest.mark.parametrize("transcript", sorted(HERE.glob("*.md")), ids=lambda path: path.stem)
+LONG = {"access", "key_ceremony", "records"}  # many processes
+
+
+@pytest.mark.parametrize(
+    "transcript",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
+        for path in sorted(HERE.glob("*.md"))
+    ],
+)
 def test_the_transcript_is_what_happens(transcript: Path, tmp_path: Path) -> None:
     with _shell(tmp_path) as shell:
         for language, path, content in _BLOCK.findall(transcript.read_text("utf-8")):
