@@ -13,7 +13,7 @@ breach: .venv/.core        ## a whole story, then a search of every byte that th
 test: .venv/.dev           ## the fast suite
 	scripts/test
 
-test-all: .venv/.dev       ## everything, with the tests of whole laws
+test-all: .venv/.dev       ## everything, with the tests of whole laws and whole stories
 	scripts/test --all
 
 check: .venv/.dev          ## lint, format, types, import contracts, generated messages
