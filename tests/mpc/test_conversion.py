@@ -427,7 +427,8 @@ def test_a_part_that_a_dealer_shares_outside_the_field_is_refused(
 
 @pytest.mark.parametrize(("m", "t"), COMMITTEES)
 def test_the_parts_of_the_first_parties_are_summed(together: Together, m: int, t: int) -> None:
-    parts = np.arange(1, 3 * (t + 1) + 1, dtype=np.uint64).reshape(t + 1, 3) * np.uint64(PRIME // 9)
+    numbers = [PRIME // 9 * i % PRIME for i in range(1, 3 * (t + 1) + 1)]
+    parts = np.array(numbers, np.uint64).reshape(t + 1, 3)
 
     async def work(engine: Engine) -> Words:
         part = parts[engine.index] if engine.index <= t else None
