@@ -55,7 +55,7 @@ def party_file() -> Callable[[str], bytes]:
     """The bytes of a demo party's delivery."""
 
     def content(party: str) -> bytes:
-        (path,) = (PARTIES / party / "data").iterdir()
+        (path,) = (PARTIES / party / "data").glob("[A-Z]*")
         return path.read_bytes()
 
     return content

@@ -16,7 +16,7 @@ from upcare_mpc.records.case import Case
 from upcare_mpc.study.layout import Sensitivity
 from upcare_mpc.study.spec import Study, parse
 
-EXACT = kinds.NoiseLaw(variance=0.0, quantile95=0)  # no noise at all
+EXACT = kinds.NoiseLaw(variance=0, quantile95=0, scale=0)  # no noise at all
 ONE = Sensitivity(1, 1, 1)
 HEAD = """
 version = 1

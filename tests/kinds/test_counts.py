@@ -14,7 +14,6 @@ from upcare_mpc import kinds
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.counts import Counts
 from upcare_mpc.kinds.kind import NoiseLaw
-from upcare_mpc.kinds.noise_utility import draws
 from upcare_mpc.privacy.guarantee import Guarantee
 from upcare_mpc.records.case import Case
 from upcare_mpc.stats.counts import bounded, cross_table
@@ -26,7 +25,7 @@ def counts(by: str, more: str = "") -> Counts:
 
 
 def labels(by: str) -> tuple[str, ...]:
-    return counts(by).layout().dimensions[0].labels
+    return counts(by).layout().tables[0].dimensions[0].labels
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_intervals_cover_the_true_count_19_times_in_20(release: Guarantee) -> No
     generator = np.random.default_rng(9)
     kind = counts('{variable = "age"}, {variable = "diagnosis_year", from = 1900, to = 1999}')
     truth = generator.integers(0, 30, kind.layout().cells)
-    noisy = truth + draws(release, truth.shape, generator)
+    noisy = truth + NoiseLaw.of(release).draws(truth.shape, generator)
 
     rows = kind.finish(noisy, NoiseLaw.of(release)).rows
     narrow = kind.finish(noisy, NoiseLaw.of(gaussian(2))).rows
@@ -143,7 +142,7 @@ def test_the_total_is_covered_19_times_in_20_however_few_cells(release: Guarante
     reach = math.ceil(cells**0.5 * float(law.reach(1 / cells)))
 
     total = kind.finish(np.full(cells, 1000), law).statistics["total"]
-    drawn = draws(release, (100_000, cells), generator).sum(axis=1)
+    drawn = NoiseLaw.of(release).draws((100_000, cells), generator).sum(axis=1)
 
     assert (total["dp_low"], total["dp_high"]) == (1000 * cells - reach, 1000 * cells + reach)
     assert np.mean(abs(drawn) <= reach) >= 0.947  # 0.95 falls below once in 10^5 runs

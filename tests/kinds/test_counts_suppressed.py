@@ -11,7 +11,6 @@ from upcare_mpc import kinds
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.counts import Counts
 from upcare_mpc.kinds.kind import NoiseLaw, Result
-from upcare_mpc.kinds.noise_utility import draws
 from upcare_mpc.privacy.guarantee import Guarantee
 from upcare_mpc.study.spec import Study, parse
 
@@ -28,7 +27,7 @@ def opened(kind: Counts, noisy: list[int], law: NoiseLaw) -> Result:
     return kind.finish(np.ma.masked_array(np.where(hidden, 0, values), mask=hidden), law)
 
 
-LAW = NoiseLaw(variance=2.0, quantile95=3)
+LAW = NoiseLaw(variance=2, quantile95=3, scale=1)
 
 
 def test_a_suppressed_cell_has_no_count_and_what_its_absence_tells() -> None:
@@ -86,7 +85,7 @@ def test_bounds_of_shown_and_suppressed_cells_cover_together(
     kind = counts(
         '{variable = "age"}, {variable = "diagnosis_year", from = 1900, to = 1999}', below
     )
-    noise = draws(release, (kind.layout().cells,), np.random.default_rng(truth))
+    noise = NoiseLaw.of(release).draws((kind.layout().cells,), np.random.default_rng(truth))
 
     rows = opened(kind, (truth + noise).tolist(), law).rows
     bold = np.where(rows["suppressed"], below - 1, rows["dp_high"])

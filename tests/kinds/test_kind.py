@@ -6,7 +6,6 @@ import pytest
 from gbsg2 import gaussian, laplace
 
 from upcare_mpc.kinds.kind import Z95, NoiseLaw, Result
-from upcare_mpc.kinds.noise_utility import draws
 from upcare_mpc.privacy.guarantee import Guarantee
 
 RELEASES = [
@@ -19,7 +18,7 @@ RELEASES = [
 def test_the_noise_of_an_estimator_is_that_of_the_release(release: Guarantee) -> None:
     """A million draws; each bound is five standard errors wide: passed once in 10^6 runs."""
     law = NoiseLaw.of(release)
-    drawn = abs(draws(release, (1_000_000,), np.random.default_rng(3)))
+    drawn = abs(NoiseLaw.of(release).draws((1_000_000,), np.random.default_rng(3)))
     squares = drawn**2.0
 
     assert squares.mean() == pytest.approx(law.variance, abs=5 * squares.std() / 1000)
@@ -33,7 +32,7 @@ def test_a_sum_of_draws_stays_within_its_reach_19_times_in_20(
     release: Guarantee, cells: int
 ) -> None:
     law = NoiseLaw.of(release)
-    total = draws(release, (200_000, cells), np.random.default_rng(4)).sum(axis=1)
+    total = NoiseLaw.of(release).draws((200_000, cells), np.random.default_rng(4)).sum(axis=1)
 
     inside = np.mean(abs(total) <= np.ceil(cells**0.5 * law.reach(1 / cells)))
 

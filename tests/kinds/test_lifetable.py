@@ -9,9 +9,10 @@ from gbsg2 import EXACT, cases, gaussian, laplace, survival
 from hypothesis import given
 from hypothesis import strategies as st
 
+from upcare_mpc.kinds.followup import Exits
 from upcare_mpc.kinds.kind import NoiseLaw
-from upcare_mpc.kinds.lifetable import LifeTable, repaired
-from upcare_mpc.kinds.noise_utility import draws
+from upcare_mpc.kinds.lifetable import LifeTable
+from upcare_mpc.kinds.repair import repaired
 from upcare_mpc.privacy.guarantee import Guarantee
 from upcare_mpc.study.rows import tabulate
 
@@ -53,7 +54,7 @@ def test_arms_are_repaired_one_by_one(arms: list[list[int]]) -> None:
 
 
 def test_without_noise_the_noise_interval_is_the_estimate() -> None:
-    table = LifeTable.of(_women(), EXACT, actuarial=True)
+    table = LifeTable.of(_plain(_women()), EXACT)
 
     low, high = table.dp_interval()
 
@@ -62,7 +63,7 @@ def test_without_noise_the_noise_interval_is_the_estimate() -> None:
 
 
 def test_the_interval_of_everything_encloses_the_interval_of_the_noise() -> None:
-    table = LifeTable.of(_women(), NoiseLaw.of(laplace(3)), actuarial=True)
+    table = LifeTable.of(_plain(_women()), NoiseLaw.of(laplace(3)))
 
     (low, high), (dp_low, dp_high) = table.ci_interval(), table.dp_interval()
 
@@ -74,7 +75,7 @@ def test_more_noise_gives_wider_intervals() -> None:
     widths = []
     for release in (laplace(Fraction(1, 50)), laplace(1), gaussian(1)):
         law = NoiseLaw.of(release)
-        low, high = LifeTable.of(_women(), law, actuarial=True).ci_interval()
+        low, high = LifeTable.of(_plain(_women()), law).ci_interval()
         widths.append((high - low).mean())
 
     assert widths == sorted(widths)
@@ -107,9 +108,9 @@ def test_intervals_cover_19_times_in_20(release: Guarantee, repeats: int) -> Non
     law = NoiseLaw.of(release)
     women = _women()
     tables = _resampled(women / women.sum(axis=1, keepdims=True), repeats)
-    truth = LifeTable.of(women, EXACT, actuarial=True).survival
-    noiseless = LifeTable.of(tables, EXACT, actuarial=True).survival
-    estimate = LifeTable.of(tables + _noise(release, tables.shape), law, actuarial=True)
+    truth = LifeTable.of(_plain(women), EXACT).survival
+    noiseless = LifeTable.of(_plain(tables), EXACT).survival
+    estimate = LifeTable.of(_plain(tables + _noise(release, tables.shape)), law)
 
     (low, high), (dp_low, dp_high) = estimate.ci_interval(), estimate.dp_interval()
     ci = ((low <= truth) & (truth <= high)).mean(axis=0)
@@ -135,4 +136,8 @@ def _resampled(law: npt.NDArray[np.float64], repeats: int) -> npt.NDArray[np.int
 
 
 def _noise(release: Guarantee, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    return draws(release, shape, np.random.default_rng(21))
+    return NoiseLaw.of(release).draws(shape, np.random.default_rng(21))
+
+
+def _plain(counts: npt.NDArray[np.int64]) -> Exits:
+    return Exits.plain(counts, actuarial=True)

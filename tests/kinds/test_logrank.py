@@ -8,10 +8,10 @@ import pytest
 from gbsg2 import EXACT, cases, gaussian, laplace, survival
 from scipy.special import chdtri
 
+from upcare_mpc.kinds.followup import Exits
 from upcare_mpc.kinds.kind import NoiseLaw
 from upcare_mpc.kinds.lifetable import LifeTable
 from upcare_mpc.kinds.logrank import LogRank, scores
-from upcare_mpc.kinds.noise_utility import draws
 from upcare_mpc.privacy.guarantee import Guarantee
 from upcare_mpc.study.rows import tabulate
 
@@ -25,13 +25,18 @@ def rejections(release: Guarantee, sizes: tuple[int, ...], repeats: int) -> tupl
     pooled = tabulate(kind.measures(), kind.layout(), cases()).reshape(2, 15).sum(axis=0)
     generator = np.random.default_rng(30)
     tables = np.stack([generator.multinomial(n, pooled / 686, repeats) for n in sizes], axis=1)
-    noisy, law = tables + draws(release, tables.shape, generator), NoiseLaw.of(release)
+    noisy, law = tables + NoiseLaw.of(release).draws(tables.shape, generator), NoiseLaw.of(release)
 
-    life = LifeTable.of(noisy, law, actuarial=True)
-    score, sampling, added = scores(noisy, life, law, actuarial=True)
+    exits = Exits.plain(noisy, actuarial=True)
+    score, sampling, added = scores(exits, LifeTable.of(exits, law), law)
 
     limit = chdtri(len(sizes) - 1, 0.05)
     return _rejected(score, sampling, limit), _rejected(score, sampling + added, limit)
+
+
+def logrank_of(table: npt.NDArray[np.int64], law: NoiseLaw) -> LogRank | None:
+    exits = Exits.plain(table, actuarial=True)
+    return LogRank.of(exits, LifeTable.of(exits, law), law)
 
 
 def _rejected(
@@ -77,7 +82,7 @@ def test_without_noise_both_p_values_agree() -> None:
     kind = survival(365, 7)
     table = tabulate(kind.measures(), kind.layout(), cases()).reshape(2, 15)
 
-    test = LogRank.of(table, LifeTable.of(table, EXACT, actuarial=True), EXACT, actuarial=True)
+    test = logrank_of(table, EXACT)
 
     assert test is not None
     assert test.p == pytest.approx(test.p_noise_aware)
@@ -89,10 +94,7 @@ def test_the_order_of_the_arms_does_not_change_the_test() -> None:
     table = np.random.default_rng(1).integers(-3, 60, (3, 15))
     orders = ([0, 1, 2], [2, 0, 1])
 
-    tests = [
-        LogRank.of(table[o], LifeTable.of(table[o], law, actuarial=True), law, actuarial=True)
-        for o in orders
-    ]
+    tests = [logrank_of(table[order], law) for order in orders]
 
     assert tests[0] is not None
     assert tests[1] is not None
@@ -104,6 +106,4 @@ def test_no_deaths_give_no_test() -> None:
     table = np.zeros((2, 15), dtype=np.int64)
     table[:, 14] = 100
 
-    assert (
-        LogRank.of(table, LifeTable.of(table, EXACT, actuarial=True), EXACT, actuarial=True) is None
-    )
+    assert logrank_of(table, EXACT) is None

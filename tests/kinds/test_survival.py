@@ -17,7 +17,8 @@ from upcare_mpc.kinds.kind import Result
 from upcare_mpc.records.case import Case
 from upcare_mpc.stats.lifetable import life_table, product_limit
 from upcare_mpc.stats.logrank import logrank, logrank_on_grid
-from upcare_mpc.study.rows import compiled, tabulate
+from upcare_mpc.study.evaluation import compiled
+from upcare_mpc.study.rows import tabulate
 
 
 def answer(kind: kinds.Kind, records: Sequence[Case]) -> Result:
@@ -190,7 +191,7 @@ def test_a_landmark_leaves_out_those_not_followed_beyond_it() -> None:
 
 def test_one_patient_is_in_one_cell() -> None:
     assert survival(365, 7).layout().sensitivity.d1 == 1
-    assert survival(365, 7).layout().shape == (2, 15)
+    assert survival(365, 7).layout().tables[0].shape == (2, 15)
 
 
 def test_a_record_belongs_to_the_first_arm_that_matches() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from frozen_cases import SECRET, write_cases
-from generated_studies import MEASURES, crowd
+from generated_studies import MEASURES, REFERENCE, crowd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from said import PATIENT, TODAY, any_consent, any_use, no, permission, use
@@ -313,10 +313,12 @@ def test_a_study_counts_what_deciding_on_one_patient_after_the_other_leaves(
         ).permitted
         for patient, name in PSEUDONYMS.items()
     }
-    expected = tabulate(*question, [case for case in CROWD if permitted.get(case.patient_id)])
+    holders = [case for case in CROWD if permitted.get(case.patient_id)]
+    expected = tabulate(*question, holders, REFERENCE)
 
     engine = Engine(folder / "rows.parquet", folder / "spill")
-    counted = engine.tabulate(*question, frozen.among(engine.known(who)).select(asked, gate))
+    selection = frozen.among(engine.known(who)).select(asked, gate)
+    counted = engine.tabulate(*question, selection, REFERENCE)
     engine.close()
 
     assert counted.tolist() == expected.tolist()

@@ -5,7 +5,7 @@ import pytest
 from upcare_mpc.quality.figures import FIGURES, absent_fields
 from upcare_mpc.records.case import Case
 from upcare_mpc.study import language
-from upcare_mpc.study.rows import compiled
+from upcare_mpc.study.evaluation import compiled
 
 EXAMPLES = {
     "microscopically verified": ({"basis": "5"}, {"basis": "4"}),

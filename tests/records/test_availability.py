@@ -32,7 +32,7 @@ def deliveries() -> Iterator[list[Path]]:
     yield sorted((SAMPLES / "rki_tables").iterdir())
     yield from ([SAMPLES / f"{name}.xml"] for name in ("obds_3", "adt_gekid_2", "obds_rki"))
     yield [SAMPLES / "encr_incidence.csv"]
-    yield from ([path] for path in sorted((TESTS.parent / "parties").glob("*/data/*")))
+    yield from ([path] for path in sorted((TESTS.parent / "parties").glob("*/data/[A-Z]*")))
     yield from ([path] for path in sorted(PUBLIC.rglob("*.xml")))
 
 

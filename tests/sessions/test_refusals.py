@@ -27,7 +27,7 @@ from upcare_mpc.link.certificates import Authority
 pytestmark = pytest.mark.parties
 
 GERMAN = ("de-a", "de-b", "de-c")
-SHORT_LIVED_S = 11
+SHORT_LIVED_S = 25
 
 
 class WaryNetwork(FragileNetwork):

@@ -1,14 +1,23 @@
 """Records and measures for tests of engines: every type, edge numbers, unknowns, wrong values.
 
-``CASES`` and ``MEASURES`` are Hypothesis strategies; ``crowd`` is a fixed large set of records.
+``CASES``, ``MEASURES`` and ``WITHOUT_LIFE_TABLE`` are Hypothesis strategies; ``crowd`` is a fixed
+large set of records, ``REFERENCE`` a population and a life table.
 """
 
+import math
 import random
 from typing import Any
 
 from hypothesis import strategies as st
 
 from upcare_mpc.records.case import Case
+from upcare_mpc.records.reference import (
+    DeathProbability,
+    LifeTable,
+    Reference,
+    Residents,
+    Stratum,
+)
 from upcare_mpc.records.variables import VARIABLES, Code, Number
 from upcare_mpc.study.expression import (
     And,
@@ -26,7 +35,16 @@ from upcare_mpc.study.expression import (
     Text,
     Truth,
 )
-from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
+from upcare_mpc.study.layout import (
+    MAX_AMOUNT,
+    Dimension,
+    ExpectedDeath,
+    Factor,
+    Layout,
+    Measure,
+    Measures,
+    Table,
+)
 
 EDGES = (0, 1, -1, 2, 7, 40, 89, 120, 365, -365, 2**31 - 1, -(2**31) + 1)
 CODES = ("C50", "C50.9", "C61.9", "C80.9", "D05.1", "8500", "9650", "DE21H", "FRF", "", "Z")
@@ -157,19 +175,74 @@ def _axes(draw: st.DrawFn) -> Expression:
     return Choose(branches, draw(st.none() | st.just(Integer(0))))
 
 
+def _life_table() -> LifeTable:
+    source = random.Random(21)
+    rows = [
+        DeathProbability(Stratum(year, sex, first, last, None), source.random() ** 4)
+        for year in range(1985, 1996)
+        for sex in ("female", "male")
+        for first, last in [(0, 0), (1, 4), *((age, age) for age in range(5, 91)), (91, None)]
+    ]
+    return LifeTable.of(rows)
+
+
+def _residents() -> tuple[Residents, ...]:
+    source = random.Random(22)
+    return tuple(
+        Residents(Stratum(year, sex, age, age, region), source.randrange(4000) / 4)
+        for year in (1984, 1990, 2020)
+        for sex in ("female", "male")
+        for age in range(0, 121, 5)
+        for region in (None, "DE21H", "FRF")
+    )
+
+
+REFERENCE = Reference(residents=_residents(), life_table=_life_table())
+"""Of a registry that has all of it."""
+
+_SPANS = st.tuples(st.sampled_from([0, 30, 365, 366, 731]), st.sampled_from([1, 365, 366, 4000]))
+_EXPECTED = _SPANS.map(lambda span: ExpectedDeath(span[0], span[0] + span[1]))
+
+
 @st.composite
-def _questions(draw: st.DrawFn) -> tuple[Measures, Layout]:
+def _factors(draw: st.DrawFn, *, life_table: bool) -> Factor:
+    value = draw(NUMBERS | _EXPECTED if life_table else NUMBERS)
+    low = draw(st.integers(-900, 900))
+    return Factor(value, low, draw(st.integers(low + 1, 1000)))
+
+
+@st.composite
+def _tables(draw: st.DrawFn, number: int, *, life_table: bool) -> tuple[Table, Measure]:
     axes = draw(st.lists(_axes(), min_size=1, max_size=3))
     dimensions = tuple(
         Dimension(f"d{i}", tuple(map(str, range(draw(st.integers(2, 6))))))
         for i in range(len(axes))
     )
+    table = Table(f"t{number}", dimensions, weight=draw(st.sampled_from([1, 1, 2, 1000])))
+    if number and draw(st.integers(0, 3)) == 0:
+        return table, Measure(tuple(axes), of="residents")
+    factors = draw(st.lists(_factors(life_table=life_table), max_size=2)) if number else []
+    if math.prod(max(abs(f.low), abs(f.high)) for f in factors) * table.weight > MAX_AMOUNT:
+        factors = factors[:1]
+    return table, Measure(tuple(axes), tuple(factors))
+
+
+@st.composite
+def _questions(draw: st.DrawFn, *, life_table: bool) -> tuple[Measures, Layout]:
+    several = draw(st.sampled_from([1, 1, 2, 3]))
+    paired = [draw(_tables(number, life_table=life_table)) for number in range(several)]
     measures = Measures(
         where=draw(st.just(Truth(value=True)) | TRUTHS),
-        axes=tuple(axes),
+        tables=tuple(measure for _, measure in paired),
         per_patient=draw(st.sampled_from([1, 1, 2, 3, 20])),
     )
-    return measures, Layout(dimensions, Sensitivity(1, 1, 1))
+    return measures, Layout.of(tuple(table for table, _ in paired), measures)
 
 
-MEASURES = _questions()
+MEASURES = _questions(life_table=True)
+WITHOUT_LIFE_TABLE = _questions(life_table=False)
+
+
+def line(cells: int, measures: Measures) -> Layout:
+    """One table of one dimension."""
+    return Layout.of((Table("t", (Dimension("d", tuple(map(str, range(cells)))),)),), measures)

@@ -22,7 +22,7 @@ from upcare_mpc.storage.snapshot_rows import pseudonym
 
 SECRET = b"s" * 32
 ROOT = Path(__file__).parents[2]
-DELIVERIES = sorted(path for path in (ROOT / "parties").glob("*/data/*"))
+DELIVERIES = sorted(path for path in (ROOT / "parties").glob("*/data/[A-Z]*"))
 TABLES = sorted((ROOT / "tests/data/ingest/rki_tables").iterdir())
 COMPLETE = frozenset({"systemic"})
 

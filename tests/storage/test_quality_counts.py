@@ -19,7 +19,7 @@ from upcare_mpc.records.case import Case, well_formed
 from upcare_mpc.storage.quality_counts import count
 from upcare_mpc.storage.snapshot_rows import ORDERED, write_rows
 from upcare_mpc.study import language
-from upcare_mpc.study.rows import compiled
+from upcare_mpc.study.evaluation import compiled
 
 NEVER_STATES = "ENCR incidence"  # in this test: no side, no cause, no judgement of the death
 SILENT = {"side of a paired organ unknown", "dead without cause"}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from frozen_cases import case_rows
+from generated_studies import line
 
 from upcare_mpc.errors import ConfigError, DataError, RefusedError
 from upcare_mpc.records.case import Case
@@ -16,7 +17,7 @@ from upcare_mpc.storage import durable, snapshot
 from upcare_mpc.storage.snapshot import Account, Manifest, Snapshots, SourceFile, Sources
 from upcare_mpc.storage.snapshot_engine import ALL_PATIENTS
 from upcare_mpc.study import language
-from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
+from upcare_mpc.study.layout import Measure, Measures
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SOURCES = Sources(
@@ -33,12 +34,11 @@ ACCOUNT = Account(
     remarks={"death before diagnosis": 1},
     formats={"obds": 1},
 )
-ALL = Layout((Dimension("all", ("all",)),), Sensitivity(1, 1, 1))
 EVERYBODY = Measures(
     where=language.parse("true", place=""),
-    axes=(language.parse("0", place="", want="integer"),),
-    per_patient=1,
+    tables=(Measure((language.parse("0", place="", want="integer"),)),),
 )
+ALL = line(1, EVERYBODY)
 
 
 def people(count: int) -> list[Case]:

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 import pytest
 from frozen_cases import SECRET, write_cases
-from generated_studies import CASES, MEASURES, crowd
+from generated_studies import CASES, MEASURES, REFERENCE, crowd, line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,11 +21,12 @@ from upcare_mpc.storage.snapshot_engine import ALL_PATIENTS, Engine, open_duck
 from upcare_mpc.storage.snapshot_rows import pseudonym, pseudonyms
 from upcare_mpc.study import language
 from upcare_mpc.study.expression import Expression, Integer, Truth
-from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
+from upcare_mpc.study.layout import Layout, Measure, Measures
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import parse
 
 CROWD = crowd(3000)
+EVERYBODY = Measures(where=Truth(value=True), tables=(Measure((Integer(0),)),), per_patient=10**6)
 ROOT = Path(__file__).parents[2]
 EXAMPLES = settings(
     deadline=None,  # no timed tests
@@ -54,8 +55,8 @@ def test_generated_measures_give_the_vector_of_the_rows_engine(
     measures, layout = question
 
     assert (
-        everybody.tabulate(measures, layout, ALL_PATIENTS).tolist()
-        == tabulate(*question, CROWD).tolist()
+        everybody.tabulate(measures, layout, ALL_PATIENTS, REFERENCE).tolist()
+        == tabulate(*question, CROWD, REFERENCE).tolist()
     )
 
 
@@ -71,9 +72,10 @@ def test_only_the_patients_of_a_selection_are_counted(
         silent=silent, exceptions=frozenset(pseudonyms(SECRET, [*chosen, "nobody here"]))
     )
     holds = {patient: selection.holds(pseudonym(SECRET, patient)) for patient in known}
-    expected = tabulate(*question, [case for case in CROWD if holds.get(case.patient_id)])
+    chosen_cases = [case for case in CROWD if holds.get(case.patient_id)]
+    expected = tabulate(*question, chosen_cases, REFERENCE)
 
-    assert everybody.tabulate(*question, selection).tolist() == expected.tolist()
+    assert everybody.tabulate(*question, selection, REFERENCE).tolist() == expected.tolist()
 
 
 def test_who_of_some_patients_has_rows_is_known(everybody: Engine) -> None:
@@ -95,8 +97,9 @@ def test_generated_records_give_the_vector_of_the_rows_engine(
     engine = engine_of(cases, tmp_path_factory.mktemp("some"))
     try:
         for measures, layout in questions:
-            expected = tabulate(measures, layout, cases)
-            assert engine.tabulate(measures, layout, ALL_PATIENTS).tolist() == expected.tolist()
+            expected = tabulate(measures, layout, cases, REFERENCE)
+            counted = engine.tabulate(measures, layout, ALL_PATIENTS, REFERENCE)
+            assert counted.tolist() == expected.tolist()
     finally:
         engine.close()
 
@@ -114,10 +117,10 @@ def test_the_first_matching_tumours_count_by_sequence_then_by_tumour_id(
     ]
     measures = Measures(
         where=language.parse("age != 5", place=""),
-        axes=(language.parse("age + 0", place="", want="integer"),),
+        tables=(Measure((language.parse("age + 0", place="", want="integer"),)),),
         per_patient=per_patient,
     )
-    layout = Layout((Dimension("tumour", tuple(map(str, range(7)))),), Sensitivity(1, 1, 1))
+    layout = line(7, measures)
     engine = engine_of(cases, tmp_path)
 
     counted = engine.tabulate(measures, layout, ALL_PATIENTS)
@@ -141,8 +144,8 @@ def test_the_first_matching_tumours_count_by_sequence_then_by_tumour_id(
 )
 def test_what_sql_does_otherwise_is_done_as_the_language_says(everybody: Engine, text: str) -> None:
     axis = language.parse(text, place="", want="integer")
-    measures = Measures(where=language.parse("true", place=""), axes=(axis,), per_patient=20)
-    layout = Layout((Dimension("d", tuple(map(str, range(200)))),), Sensitivity(1, 1, 1))
+    measures = Measures(where=Truth(value=True), tables=(Measure((axis,)),), per_patient=20)
+    layout = line(200, measures)
 
     counted = everybody.tabulate(measures, layout, ALL_PATIENTS)
 
@@ -165,13 +168,13 @@ def test_the_longest_expressions_of_the_language_are_counted(everybody: Engine) 
     """4096 characters of terms side by side, and of one in the other."""
     wide = " or ".join(["age = 1"] * 350)
     deep = "min(max(" * 14 + "age" + ", 2), 50)" * 14
-    layout = Layout((Dimension("d", tuple(map(str, range(60)))),), Sensitivity(1, 1, 1))
     for where, axis in ((wide, "age"), ("true", deep + " + 0")):
         measures = Measures(
             where=language.parse(where, place=""),
-            axes=(language.parse(axis, place="", want="integer"),),
+            tables=(Measure((language.parse(axis, place="", want="integer"),)),),
             per_patient=20,
         )
+        layout = line(60, measures)
         expected = tabulate(measures, layout, CROWD)
 
         assert everybody.tabulate(measures, layout, ALL_PATIENTS).tolist() == expected.tolist()
@@ -180,8 +183,8 @@ def test_the_longest_expressions_of_the_language_are_counted(everybody: Engine) 
 def test_two_threads_count_at_once(everybody: Engine) -> None:
     """A node counts for two sessions at a time."""
     axis: Expression = language.parse("age // 10", place="", want="integer")
-    layout = Layout((Dimension("d", tuple(map(str, range(13)))),), Sensitivity(1, 1, 1))
-    measures = Measures(where=language.parse("true", place=""), axes=(axis,), per_patient=1)
+    measures = Measures(where=Truth(value=True), tables=(Measure((axis,)),))
+    layout = line(13, measures)
     expected = tabulate(measures, layout, CROWD).tolist()
     seen: list[list[int]] = []
 
@@ -200,10 +203,8 @@ def test_two_threads_count_at_once(everybody: Engine) -> None:
 
 def test_a_snapshot_without_a_tumour_counts_nothing(tmp_path: Path) -> None:
     engine = engine_of([], tmp_path)
-    layout = Layout((Dimension("d", ("0", "1")),), Sensitivity(1, 1, 1))
-    measures = Measures(where=language.parse("true", place=""), axes=(Integer(0),), per_patient=1)
 
-    assert engine.tabulate(measures, layout, ALL_PATIENTS).tolist() == [0, 0]
+    assert engine.tabulate(EVERYBODY, line(2, EVERYBODY), ALL_PATIENTS).tolist() == [0, 0]
     engine.close()
 
 
@@ -259,11 +260,9 @@ def test_what_is_spilt_stays_in_its_folder_and_goes_with_the_engine(tmp_path: Pa
 def test_a_file_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
     engine = engine_of(CROWD[:10], tmp_path)
     (tmp_path / "rows.parquet").write_bytes(b"PAR1 is not what follows")
-    layout = Layout((Dimension("d", ("0",)),), Sensitivity(1, 1, 1))
-    measures = Measures(where=language.parse("true", place=""), axes=(Integer(0),), per_patient=1)
 
     with pytest.raises(DataError, match=r"^the snapshot cannot be counted$"):
-        engine.tabulate(measures, layout, ALL_PATIENTS)
+        engine.tabulate(EVERYBODY, line(1, EVERYBODY), ALL_PATIENTS)
     engine.close()
 
 
@@ -272,12 +271,11 @@ def test_a_snapshot_that_is_destroyed_is_counted_until_it_is_closed(tmp_path: Pa
     rows = tmp_path / "rows.parquet"
     write_cases(CROWD, rows)
     engine = Engine(rows, tmp_path / "state" / "spill")
-    layout = Layout((Dimension("all", ("all",)),), Sensitivity(1, 1, 1))
-    everybody = Measures(where=Truth(value=True), axes=(Integer(0),), per_patient=10**6)
-    before = engine.tabulate(everybody, layout, ALL_PATIENTS)
+    layout = line(1, EVERYBODY)
+    before = engine.tabulate(EVERYBODY, layout, ALL_PATIENTS)
 
     rows.unlink()
 
-    assert engine.tabulate(everybody, layout, ALL_PATIENTS) == before > 0
+    assert engine.tabulate(EVERYBODY, layout, ALL_PATIENTS) == before > 0
     engine.close()
     assert list((tmp_path / "state").iterdir()) == []

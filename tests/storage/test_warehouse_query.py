@@ -1,6 +1,7 @@
 """The queries that Ibis writes count exactly as the rows engine does; here in DuckDB."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import duckdb
@@ -8,7 +9,7 @@ import ibis
 import numpy as np
 import numpy.typing as npt
 import pytest
-from generated_studies import MEASURES
+from generated_studies import REFERENCE, WITHOUT_LIFE_TABLE, line
 from hypothesis import HealthCheck, given, settings
 from warehouse_table import arrow_table, table_cases
 
@@ -17,8 +18,17 @@ from upcare_mpc.records.case import Case
 from upcare_mpc.storage.warehouse_query import count_query
 from upcare_mpc.storage.warehouse_variables import STORED, variables
 from upcare_mpc.study import language
-from upcare_mpc.study.expression import Arithmetic, Comparison, Expression, Field, Integer, Text
-from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
+from upcare_mpc.study.expression import (
+    Arithmetic,
+    Comparison,
+    Expression,
+    Field,
+    Integer,
+    Text,
+    Truth,
+)
+from upcare_mpc.study.layout import ExpectedDeath, Factor, Layout, Measure, Measures
+from upcare_mpc.study.residents import resident_vector
 from upcare_mpc.study.rows import tabulate
 
 CASES = table_cases()
@@ -40,37 +50,39 @@ def counted(
 ) -> npt.NDArray[np.int64]:
     query = count_query(measures, layout, dialect="duckdb", source="SELECT * FROM registry")
     found = duck.execute(query).fetchall()
-    vector = np.zeros(layout.cells, np.int64)
+    vector = resident_vector(measures, layout, REFERENCE.residents)
     assert len(found) <= layout.cells
-    for cell, tumours in found:
-        vector[cell] = tumours
+    for cell, amount in found:
+        vector[cell] = amount
     return vector
 
 
-def line(cells: int) -> Layout:
-    return Layout((Dimension("d", tuple(map(str, range(cells)))),), Sensitivity(1, 1, 1))
-
-
-def asked(where: str, axis: Expression | str, per_patient: int = 20) -> Measures:
+def asked(
+    where: str, axis: Expression | str, cells: int, per_patient: int = 20
+) -> tuple[Measures, Layout]:
     if isinstance(axis, str):
         axis = language.parse(axis, place="", want="integer")
-    return Measures(where=language.parse(where, place=""), axes=(axis,), per_patient=per_patient)
+    condition = language.parse(where, place="")
+    measures = Measures(where=condition, tables=(Measure((axis,)),), per_patient=per_patient)
+    return measures, line(cells, measures)
 
 
 @pytest.mark.statistical
 @settings(EXAMPLES, max_examples=60)
-@given(question=MEASURES)
+@given(question=WITHOUT_LIFE_TABLE)
 def test_generated_measures_give_the_vector_of_the_rows_engine(
     duck: duckdb.DuckDBPyConnection, question: tuple[Measures, Layout]
 ) -> None:
-    assert counted(duck, *question).tolist() == tabulate(*question, CASES).tolist()
+    expected = tabulate(*question, CASES, REFERENCE)
+
+    assert counted(duck, *question).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("per_patient", [1, 2, 3])
 def test_the_first_matching_tumours_count_by_sequence_then_by_tumour_id(
     duck: duckdb.DuckDBPyConnection, per_patient: int
 ) -> None:
-    question = asked("age > 3 or age is unknown", "sequence", per_patient), line(100)
+    question = asked("age > 3 or age is unknown", "sequence", 100, per_patient)
 
     vector = counted(duck, *question)
 
@@ -129,7 +141,7 @@ def test_the_longest_expressions_of_the_language_are_counted(
     deep = "min(max(" * 14 + "age" + ", 2), 50)" * 14
     nested = "choose when " * 9 + "age" + " between 0 and 60 then 1 else 2 end" * 9 + " + 0"
     for where, axis in ((wide, "age"), ("true", deep + " + 0"), ("true", nested)):
-        question = asked(where, axis), line(60)
+        question = asked(where, axis, 60)
 
         vector = counted(duck, *question)
 
@@ -139,7 +151,7 @@ def test_the_longest_expressions_of_the_language_are_counted(
 
 def test_sums_of_large_literals_do_not_overflow(duck: duckdb.DuckDBPyConnection) -> None:
     """As 32 bits they would: engines give a literal the least width that holds it."""
-    question = asked(" + ".join(["999999999"] * 20) + " > 1", Integer(0)), line(1)
+    question = asked(" + ".join(["999999999"] * 20) + " > 1", Integer(0), 1)
 
     vector = counted(duck, *question)
 
@@ -157,7 +169,18 @@ def test_sums_of_large_literals_do_not_overflow(duck: duckdb.DuckDBPyConnection)
     ],
 )
 def test_what_the_snapshot_refuses_is_refused(condition: Expression) -> None:
-    measures = Measures(where=condition, axes=(Integer(0),), per_patient=1)
+    measures = Measures(where=condition, tables=(Measure((Integer(0),)),))
 
     with pytest.raises(StudyError):
-        count_query(measures, line(1), dialect="postgres", source="SELECT 1")
+        count_query(measures, line(1, measures), dialect="postgres", source="SELECT 1")
+
+
+def test_a_life_table_is_refused() -> None:
+    all_at_once = Measure((Integer(0),))
+    expected = Measure((Integer(0),), (Factor(ExpectedDeath(0, 365), 0, 1000),))
+    measures = Measures(where=Truth(value=True), tables=(all_at_once, expected))
+    table = line(1, Measures(where=Truth(value=True), tables=(all_at_once,))).tables[0]
+    layout = Layout.of((table, replace(table, name="expected")), measures)
+
+    with pytest.raises(StudyError, match="life table"):
+        count_query(measures, layout, dialect="postgres", source="SELECT 1")

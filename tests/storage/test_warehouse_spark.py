@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from generated_studies import MEASURES
+from generated_studies import REFERENCE, WITHOUT_LIFE_TABLE, line
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from warehouse_table import arrow_table, table_cases
@@ -18,7 +18,7 @@ from upcare_mpc.errors import DataError
 from upcare_mpc.storage.warehouse import Warehouse
 from upcare_mpc.storage.warehouse_query import count_query
 from upcare_mpc.study import language
-from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
+from upcare_mpc.study.layout import Layout, Measure, Measures
 from upcare_mpc.study.rows import tabulate
 
 if shutil.which("java") is None:
@@ -34,10 +34,9 @@ pytestmark = [
 CASES = table_cases()
 EVERYBODY = Measures(
     where=language.parse("true", place=""),
-    axes=(language.parse("age // 10", place="", want="integer"),),
-    per_patient=1,
+    tables=(Measure((language.parse("age // 10", place="", want="integer"),)),),
 )
-AGES = Layout((Dimension("d", tuple(map(str, range(13)))),), Sensitivity(1, 1, 1))
+AGES = line(13, EVERYBODY)
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +78,14 @@ def open_beside(table: str, seconds: float = 60) -> Warehouse:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.generate],  # a smaller example would take minutes to find
 )
-@given(questions=st.lists(MEASURES, min_size=2, max_size=2))
+@given(questions=st.lists(WITHOUT_LIFE_TABLE, min_size=2, max_size=2))
 def test_generated_measures_give_the_vector_of_the_rows_engine(
     warehouse: Warehouse, questions: list[tuple[Measures, Layout]]
 ) -> None:
     for question in questions:
-        assert warehouse.tabulate(*question).tolist() == tabulate(*question, CASES).tolist()
+        expected = tabulate(*question, CASES, REFERENCE)
+
+        assert warehouse.tabulate(*question, REFERENCE).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("axis", ["(age - 61) // 10 + 7", "min(age, diagnosis_month)"])
@@ -93,14 +94,15 @@ def test_what_sql_does_otherwise_is_done_as_the_language_says(
 ) -> None:
     measures = Measures(
         where=EVERYBODY.where,
-        axes=(language.parse(axis, place="", want="integer"),),
+        tables=(Measure((language.parse(axis, place="", want="integer"),)),),
         per_patient=20,
     )
+    layout = line(13, measures)
 
-    counted = warehouse.tabulate(measures, AGES)
+    counted = warehouse.tabulate(measures, layout)
 
     assert counted.sum() > 0
-    assert counted.tolist() == tabulate(measures, AGES, CASES).tolist()
+    assert counted.tolist() == tabulate(measures, layout, CASES).tolist()
 
 
 def test_nested_expressions_stay_small(warehouse: Warehouse) -> None:
@@ -110,8 +112,7 @@ def test_nested_expressions_stay_small(warehouse: Warehouse) -> None:
     for axis in (deep, nested):
         measures = Measures(
             where=EVERYBODY.where,
-            axes=(language.parse(axis, place="", want="integer"),),
-            per_patient=1,
+            tables=(Measure((language.parse(axis, place="", want="integer"),)),),
         )
 
         expected = tabulate(measures, AGES, CASES).tolist()

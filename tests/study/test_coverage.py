@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from upcare_mpc.records.availability import Availability, listed_variables
 from upcare_mpc.records.case import Case
 from upcare_mpc.study.coverage import Gaps, asked_years, gaps
+from upcare_mpc.study.evaluation import compiled
 from upcare_mpc.study.language import parse
-from upcare_mpc.study.layout import Measures
-from upcare_mpc.study.rows import compiled
+from upcare_mpc.study.layout import Measure, Measures
 
 
 def measures(where: str, *axes: str) -> Measures:
     positions = tuple(parse(axis, place="", want="integer") for axis in axes)
-    return Measures(where=parse(where, place=""), axes=positions, per_patient=1)
+    return Measures(where=parse(where, place=""), tables=(Measure(positions),))
 
 
 def stated(*names: str, years: tuple[int, int] = (1999, 2023)) -> Availability:

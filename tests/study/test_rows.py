@@ -1,5 +1,6 @@
 """The logic of unknown values, the bound per patient, and a tabulation that never fails."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upcare_mpc.records.case import Case
+from upcare_mpc.study.evaluation import compiled
 from upcare_mpc.study.language import parse
-from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
-from upcare_mpc.study.rows import compiled, tabulate, tally
+from upcare_mpc.study.layout import Dimension, Factor, Layout, Measure, Measures, Table
+from upcare_mpc.study.rows import tabulate, tally
 
-SEXES = Layout((Dimension("sex", ("female", "male")),), Sensitivity(1, 1, 1))
 SEX = parse("choose when sex = female then 0 when sex = male then 1 end", place="", want="integer")
 
 
@@ -21,7 +22,16 @@ def case(**known: Any) -> Case:
 
 
 def measures(where: str = "true", per_patient: int = 1) -> Measures:
-    return Measures(where=parse(where, place=""), axes=(SEX,), per_patient=per_patient)
+    return Measures(
+        where=parse(where, place=""), tables=(Measure((SEX,)),), per_patient=per_patient
+    )
+
+
+def of_one_table(measures: Measures, *dimensions: Dimension) -> Layout:
+    return Layout.of((Table("t", dimensions),), measures)
+
+
+SEXES = of_one_table(measures(), Dimension("sex", ("female", "male")))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +80,9 @@ def test_the_first_matching_tumours_of_a_patient_count_whatever_their_order() ->
 
     for given_order in (cases, cases[::-1]):
         assert tabulate(measures("age > 50"), SEXES, given_order).tolist() == [1, 0]
-    assert tabulate(measures("age > 50", per_patient=2), SEXES, cases).tolist() == [1, 1]
+    two = measures("age > 50", per_patient=2)
+    layout = of_one_table(two, *SEXES.tables[0].dimensions)
+    assert tabulate(two, layout, cases).tolist() == [1, 1]
 
 
 def test_a_tumour_without_a_position_uses_up_its_turn_and_is_counted() -> None:
@@ -83,19 +95,19 @@ def test_a_tumour_without_a_position_uses_up_its_turn_and_is_counted() -> None:
 def test_a_position_outside_the_labels_is_left_out() -> None:
     age = Measures(
         where=parse("true", place=""),
-        axes=(parse("age - 40", place="", want="integer"),),
-        per_patient=1,
+        tables=(Measure((parse("age - 40", place="", want="integer"),)),),
     )
-    layout = Layout((Dimension("age", ("40", "41")),), Sensitivity(1, 1, 1))
+    layout = of_one_table(age, Dimension("age", ("40", "41")))
     cases = [case(patient_id=str(a), age=a) for a in (39, 40, 41, 42)]
 
     assert tabulate(age, layout, cases).tolist() == [1, 1]
 
 
 def test_cells_are_in_the_order_of_the_layout_with_the_last_axis_fastest() -> None:
-    table = Layout((*SEXES.dimensions, Dimension("grade", ("1", "2", "3"))), Sensitivity(1, 1, 1))
     grade = parse("choose when grade = 3 then 2 end", place="", want="integer")
-    both = Measures(where=parse("true", place=""), axes=(SEX, grade), per_patient=1)
+    both = Measures(where=parse("true", place=""), tables=(Measure((SEX, grade)),))
+    dimensions = *SEXES.tables[0].dimensions, Dimension("grade", ("1", "2", "3"))
+    table = of_one_table(both, *dimensions)
 
     assert tabulate(both, table, [case(sex="male", grade="3")]).tolist() == [0, 0, 0, 0, 0, 1]
 
@@ -133,8 +145,17 @@ def test_one_patient_moves_the_vector_by_no_more_than_the_bound(
         for i, (p, s, sex, age) in enumerate(rows)
     ]
     question = measures("age > 50", per_patient)
+    days = Factor(parse("age - 60", place="", want="integer"), -20, 30)
+    question = replace(question, tables=(*question.tables, Measure((SEX,), (days, days))))
+    sexes = SEXES.tables[0].dimensions
+    layout = Layout.of((Table("t", sexes, weight=3), Table("days", sexes, weight=2)), question)
 
-    everybody = tabulate(question, SEXES, cases)
-    without_a = tabulate(question, SEXES, [c for c in cases if c.patient_id != "a"])
+    everybody = tabulate(question, layout, cases)
+    without_a = tabulate(question, layout, [c for c in cases if c.patient_id != "a"])
 
-    assert np.abs(everybody - without_a).sum() <= per_patient
+    moved = np.abs(everybody - without_a)
+    bound = layout.sensitivity
+    assert (bound.d0, bound.d1) == (2 * per_patient, (3 + 2 * 900) * per_patient)
+    assert np.count_nonzero(moved) <= bound.d0
+    assert moved.sum() <= bound.d1
+    assert moved.max() <= bound.dinf

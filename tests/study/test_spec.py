@@ -235,7 +235,7 @@ def test_a_study_may_raise_the_overlap_and_never_lower_it() -> None:
         ("version = 1", "version = 2", "version: wanted 1"),
         ("age >= 18", "agee >= 18", "cohort.where: column 18: unknown variable 'agee'"),
         ("tx_hormone = yes", "tx_hormone = ja", 'survival.arms."hormone therapy": column 14'),
-        ("landmark_days = 0", "landmark_days = 1.5", "survival.landmark_days: wanted a whole"),
+        ("landmark_days = 0", "landmark_days = 1e-13", "survival.landmark_days: wanted a number"),
         ("landmark_days = 0", "landmark_days = 1991-01-01", "got a date or time"),
         ('kind = "survival"', 'kind = "Survival"', "kind: wanted a lower-case name"),
         ('kind = "survival"', 'kind = "survvival"', "kind: wanted a statistic with its table"),
@@ -254,3 +254,11 @@ def test_a_mistake_in_the_file_is_named(old: str, new: str, wanted: str) -> None
 def test_a_large_file_is_refused_unread() -> None:
     with pytest.raises(StudyError, match="wanted at most 65536 bytes"):
         parse("#" * (MAX_BYTES + 1), name="study.toml")
+
+
+def test_a_decimal_among_options_has_one_spelling_and_loses_nothing() -> None:
+    written = "landmark_days = [0.125, 12.50, 3.0, -0.5, 1e3]"
+    study = parse(TOML.replace("landmark_days = 0", written), name="x")
+
+    assert study.options["landmark_days"] == ("0.125", "12.5", 3, "-0.5", 1000)
+    assert Study.from_canonical(study.canonical()) == study

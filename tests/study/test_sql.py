@@ -18,14 +18,15 @@ from upcare_mpc.study.expression import (
     Truth,
 )
 from upcare_mpc.study.language import parse
-from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
+from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
 from upcare_mpc.study.sql import MAX_INTEGER, MAX_STEPS, count_query, sql
 
-ONE = Layout((Dimension("all", ("all",)),), Sensitivity(1, 1, 1))
+
+def measures(where: Expression, axes: int = 1) -> Measures:
+    return Measures(where=where, tables=(Measure((Integer(0),) * axes),))
 
 
-def measures(where: Expression) -> Measures:
-    return Measures(where=where, axes=(Integer(0),), per_patient=1)
+ONE = Layout.of((Table("t", (Dimension("all", ("all",)),)),), measures(Truth(value=True)))
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,8 @@ def test_an_expression_of_too_many_steps_is_refused() -> None:
 
 
 def test_axes_that_are_not_those_of_the_layout_are_refused() -> None:
-    two = Measures(where=Truth(value=True), axes=(Integer(0), Integer(0)), per_patient=1)
-
     with pytest.raises(StudyError, match="one axis a dimension"):
-        count_query(two, ONE)
+        count_query(measures(Truth(value=True), axes=2), ONE)
 
 
 def nested(depth: int) -> Expression:

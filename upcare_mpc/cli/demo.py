@@ -4,6 +4,8 @@ Everything but the last block is what a real network would show. The last block 
 truth, which is known here only because these data are public.
 """
 
+import shutil
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +21,7 @@ from upcare_mpc.cli.study import follow, preview_lines, read_study
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.config import DataFiles
-from upcare_mpc.errors import SessionError, UpcareError
+from upcare_mpc.errors import ConfigError, SessionError, UpcareError
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds import NoiseLaw
 from upcare_mpc.kinds.noise_utility import compare
@@ -32,7 +34,8 @@ from upcare_mpc.study.spec import Study
 __all__ = ["demo"]
 
 REPEATS = 200
-NO_NOISE = NoiseLaw(variance=0.0, quantile95=0)  # of the truth
+SERVED_EPSILON = Fraction(50)
+NO_NOISE = NoiseLaw(variance=0, quantile95=0, scale=0)  # of the truth
 
 
 @click.command()
@@ -50,13 +53,24 @@ NO_NOISE = NoiseLaw(variance=0.0, quantile95=0)  # of the truth
     show_default=True,
     help="Folder for the result and the plots.",
 )
-def demo(parties: Path, out: Path) -> None:
+@click.option(
+    "--serve",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Ask nothing: let the registries run, with a researcher's keys in this new folder.",
+)
+def demo(parties: Path, out: Path, serve: Path | None) -> None:
     """Start five registries here, ask one question, and watch the budget at work.
+
+    With --serve, ask your own questions, from another terminal or a notebook, until Ctrl-C.
 
     Example: upcare demo --parties parties --out demo-output
     """
     asked = read_study(parties / "study.toml")
     data = local_data(tuple(f"{name}={parties / name}" for name in asked.registries), ())
+    if serve is not None:
+        _serve(asked, data, serve)
+        return
     loss = work_out(asked, network_overlap=asked.overlap or 2).guarantee.loss
     policy = LocalPolicy(purposes=[asked.purpose], rho=loss.rho * Fraction(3, 2))
     if loss.epsilon is not None:
@@ -77,6 +91,41 @@ def demo(parties: Path, out: Path) -> None:
             _ask_too_much(platform, asked)
     show.talk.rule("Known only because these data are public")
     _compare_with_truth(asked, data, opened)
+
+
+def _serve(asked: Study, data: dict[str, DataFiles], folder: Path) -> None:
+    """Let the network run until it is interrupted; the keys in the folder go with it.
+
+    Raises:
+        ConfigError: The folder is there already.
+        SessionError: One of the processes has ended.
+    """
+    if folder.exists():
+        raise ConfigError(f"--serve {folder.name}: wanted a new folder, got one that is there")
+    policy = LocalPolicy(purposes=[asked.purpose], epsilon=SERVED_EPSILON)
+    network = LocalNetwork(data=data, overlap=asked.overlap or 2, policy=policy)
+    with network:
+        network.wait_until_attending(asked)
+        shutil.copytree(network.folder / "researcher", folder)
+        written = [path.name for path in folder.iterdir()]
+        try:
+            for line in (
+                f"{', '.join(data)} are running; Ctrl-C ends them",
+                f'  in Python:    Network("{folder}")',
+                f"  in a shell:   upcare study submit STUDY --as {folder} --wait",
+                f"  epsilon {SERVED_EPSILON} at each registry for all questions together",
+            ):
+                show.talk.print(line)
+            while all(process.poll() is None for process in network.processes.values()):
+                time.sleep(0.2)
+            raise SessionError("a process of the network has ended")
+        except KeyboardInterrupt:
+            show.talk.print("ended")
+        finally:
+            for name in written:
+                (folder / name).unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _ask(platform: PlatformClient, asked: Study) -> OpenedResult:

@@ -14,6 +14,7 @@ from rich.table import Table
 from upcare_mpc.client.platform import Answer, Event
 from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.errors import StudyError
+from upcare_mpc.kinds.kind import COHORTS
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.privacy.accountant import Cap, Loss, Spent
 from upcare_mpc.study.coverage import Gaps
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 MAX_ROWS = 60
+MAX_FIGURES = 20  # of a preview
 # Without markup: a reason or a label may hold brackets.
 talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 out = Console(highlight=False, markup=False)
@@ -59,19 +61,42 @@ def progress(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
 
 
 def print_preview(question: Question, other: Question | None, answers: list[Answer]) -> None:
-    """Cells, cost, expected error, and what every registry says."""
+    """Cells, cost, expected errors, advice, and what every registry says."""
     talk.print(question.study.title, style="bold")
     for line in filter(None, (question, other)):
         talk.print(
             f"  overlap {line.guarantee.overlap}: {line.layout.cells} cells, {_price(line)}, "
-            f"95 % of cells within {line.guarantee.error95} patients of the truth"
+            f"{_error_of_a_count(line)}"
         )
+    _print_expected(question)
     for rule in _rules(question):
         talk.print(f"  {rule}")
     for answer in answers:
         left = budget_left(question, answer)
         reason = f": {answer.reason}" if answer.reason else ""
         talk.print(f"  {answer.registry}: {answer.verdict}{reason}{left and f', {left} left'}")
+
+
+def _error_of_a_count(question: Question) -> str:
+    """How near to the truth the counts of patients will be: the first table, in its own unit."""
+    first, *others = question.layout.tables
+    reach = f"{question.guarantee.error95 / first.weight:.3g} patients of the truth"
+    return f"95 % of cells{f' of {first.name}' if others else ''} within {reach}"
+
+
+def _print_expected(question: Question) -> None:
+    """What the noise alone will do to the figures, and what to make coarser."""
+    expected = question.kind.preview(question.noise)
+    if expected.figures:
+        sizes = " / ".join(f"{size:,}" for size in COHORTS)
+        talk.print(f"  of {sizes} patients, the noise alone moves, 19 times in 20, by at most")
+    for figure in expected.figures[:MAX_FIGURES]:
+        errors = ("drowned" if error is None else f"{error:.3g}" for error in figure.error95)
+        talk.print(f"    {figure.figure}: {' / '.join(errors)} {figure.unit}")
+    if len(expected.figures) > MAX_FIGURES:
+        talk.print(f"    ... and {len(expected.figures) - MAX_FIGURES} more; --json gives all")
+    for sentence in expected.advice:
+        talk.print(f"  {sentence}")
 
 
 def print_gaps(gaps: Mapping[str, Gaps | None]) -> None:

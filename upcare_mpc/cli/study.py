@@ -2,18 +2,18 @@
 
 import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from upcare_mpc.cli import show
 from upcare_mpc.client.platform import PlatformClient, raise_bad_end
+from upcare_mpc.client.preview import StudyPreview
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.errors import SessionError, StudyError
 from upcare_mpc.kinds import of
 from upcare_mpc.kinds.question import Question, work_out
-from upcare_mpc.study.coverage import gaps
 from upcare_mpc.study.spec import Study, parse
 
 __all__ = ["as_option", "follow", "preview_lines", "read_study", "study"]
@@ -50,42 +50,12 @@ def preview(file: Path, folder: Path, as_json: bool) -> None:
     question, other = preview_lines(asked, researcher.agreement.overlap)
     with PlatformClient(researcher) as platform:
         answers = platform.preview(asked)
-        stated = {entry.registry: entry.availability for entry in platform.catalogue()}
-    measures = question.kind.measures()
-    lacking = {
-        name: gaps(measures, availability) if (availability := stated.get(name)) else None
-        for name in asked.registries
-    }
-    if not as_json:
-        show.print_preview(question, other, answers)
-        show.print_gaps(lacking)
+        found = StudyPreview.of(question, answers, platform.catalogue())
+    if as_json:
+        click.echo(json.dumps(found.to_dict()))
         return
-    guarantee = question.guarantee
-    report = {
-        "study_digest": question.digest.hex(),
-        "cells": question.layout.cells,
-        "mechanism": guarantee.mechanism,
-        "epsilon": float(guarantee.epsilon),
-        "delta": float(guarantee.delta),
-        "rho": None if guarantee.rho is None else float(guarantee.rho),
-        "scale": float(guarantee.scale),
-        "overlap": guarantee.overlap,
-        "error95": guarantee.error95,
-        "minimum_cohort": asked.release.minimum_cohort,
-        "suppress_below": asked.release.suppress_below,
-        "registries": [
-            {
-                "name": answer.registry,
-                "verdict": answer.verdict,
-                "reason": answer.reason,
-                "epsilon_left": None if answer.epsilon_left is None else float(answer.epsilon_left),
-                "rho_left": None if answer.rho_left is None else float(answer.rho_left),
-                "lacks": None if (gap := lacking.get(answer.registry)) is None else asdict(gap),
-            }
-            for answer in answers
-        ],
-    }
-    click.echo(json.dumps(report))
+    show.print_preview(question, other, answers)
+    show.print_gaps(found.lacking)
 
 
 @study.command()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from cryptography import x509
+from google.protobuf.message import DecodeError
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
@@ -32,7 +33,7 @@ from upcare_mpc.privacy.accountant import Loss
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
 
-__all__ = ["Charged", "OpenedResult", "open_parts"]
+__all__ = ["Charged", "OpenedResult", "open_papers", "open_parts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,8 @@ class OpenedResult:
         result: The estimates.
         registries: Who took part and what each has charged.
         snapshots: By registry, what names the data that it answered from; 32 bytes.
+        papers: What the platform handed out: descriptor, certificates, sealed and signed outputs,
+            signed charges. ``open_papers`` opens them again; she alone can.
     """
 
     question: Question
@@ -70,6 +73,7 @@ class OpenedResult:
     result: Result
     registries: tuple[Charged, ...]
     snapshots: Mapping[str, bytes]
+    papers: tuple[bytes, ...]
 
     @property
     def noisy(self) -> npt.NDArray[np.int64]:
@@ -142,7 +146,21 @@ def open_parts(
         result=_finish(question, opened),
         registries=_charges(parts, descriptor, certificates, question.guarantee.loss),
         snapshots={member.name: member.snapshot for member in descriptor.roster},
+        papers=tuple(part.SerializeToString() for part in parts),
     )
+
+
+def open_papers(papers: Sequence[bytes], study: Study, researcher: Researcher) -> OpenedResult:
+    """Open papers that were kept, with every check of ``open_parts``.
+
+    Raises:
+        ProtocolError, OpeningError: As ``open_parts``; or they are no papers of a result.
+    """
+    try:
+        parts = [coordinator_pb2.ResultResponse.FromString(paper) for paper in papers]
+    except DecodeError:
+        raise ProtocolError("wanted the papers of a result") from None
+    return open_parts(parts, study, researcher)
 
 
 def _finish(question: Question, opened: Opened) -> Result:

@@ -41,6 +41,7 @@ class DataFiles:
 
     Attributes:
         files: In any supported format; where two contradict each other, the later one counts.
+            Population files and life tables may be among them.
         complete: Kinds of treatment of which this registry records every one.
         deletions: CSV list of what is to be left out (``ingest.deletions``).
         encr_missing: Codes that mean "unknown" in ENCR files, by column.
@@ -70,11 +71,13 @@ class WarehouseTable:
         table: Its name.
         seconds: What the database may take for a study's table. The node's answer leaves after this
             time, whatever it took.
+        population: Population files, of which the registry has no table.
     """
 
     url: str = field(repr=False)
     table: str
     seconds: int = 30
+    population: tuple[Path, ...] = ()
 
 
 Source: TypeAlias = DataFiles | SnapshotFolder | WarehouseTable
@@ -112,7 +115,7 @@ def read_data(table: Table, folder: Path) -> Data:
         raise ConfigError(f"{table.where}: wanted one of {', '.join(_SOURCES)}; got {got}")
     cases_at_most = table.integer("cases_at_most", 1, _MAX_CASES)
     if stated == ["warehouse"]:
-        return Data(source=_warehouse(table), cases_at_most=cases_at_most)
+        return Data(source=_warehouse(table, folder), cases_at_most=cases_at_most)
     gate = Gate(table.one_of("gate", *Gate)) if "gate" in table.content else Gate.OBJECTION
     consents = (
         Calendar(table.one_of("consents", *Calendar))
@@ -129,14 +132,16 @@ def _snapshots(table: Table, folder: Path) -> SnapshotFolder:
     return SnapshotFolder(folder=folder / table.text("snapshots"))
 
 
-def _warehouse(table: Table) -> WarehouseTable:
+def _warehouse(table: Table, folder: Path) -> WarehouseTable:
     table.only("warehouse", "cases_at_most")  # whom it may hold was said when it was filled
     warehouse = table.table("warehouse")
-    warehouse.only("url", "table", "seconds")
+    warehouse.only("url", "table", "seconds", "population")
+    population = warehouse.texts("population") if "population" in warehouse.content else ()
     return WarehouseTable(
         url=warehouse.text("url"),
         table=warehouse.text("table"),
         seconds=warehouse.integer("seconds", 1, 600) if "seconds" in warehouse.content else 30,
+        population=tuple(folder / name for name in population),
     )
 
 

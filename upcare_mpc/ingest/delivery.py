@@ -11,6 +11,8 @@ oBDS-RKI tumour with the keys of an earlier one.
 The CSV tables of oBDS-RKI are several files and one delivery; they are read together, after the
 other files.
 
+An ENCR population file and a life table may come along. They hold no cases; `reference` reads them.
+
 `read` keeps everything in memory. It is for small deliveries, and it is the reference for
 ``storage.arrivals``, which does the same on disk with the same parts: `groups` tells the formats,
 `arrivals` reads, ``reduce.reduce_patient`` makes the cases.
@@ -26,13 +28,20 @@ from datetime import date
 from typing import BinaryIO
 
 from upcare_mpc.errors import ConfigError, DataError
-from upcare_mpc.ingest import adt, encr, obds, rki_tables, rki_xml
+from upcare_mpc.ingest import adt, denominators, encr, obds, rki_tables, rki_xml
 from upcare_mpc.ingest.deletions import NOTHING, Deletions
 from upcare_mpc.ingest.detect import HEAD_BYTES, Format, detect
 from upcare_mpc.ingest.encr import Batch
 from upcare_mpc.ingest.message import DELETED, Message, Rejected, Tumour
 from upcare_mpc.ingest.reduce import reduce_patient
 from upcare_mpc.records.case import Case
+from upcare_mpc.records.reference import (
+    DeathProbability,
+    LifeTable,
+    Reference,
+    Residents,
+    in_order,
+)
 
 __all__ = [
     "MOVED",
@@ -46,6 +55,7 @@ __all__ = [
     "check_complete",
     "groups",
     "read",
+    "reference",
 ]
 
 TREATMENT_KINDS = frozenset({"surgery", "radio", "systemic"})
@@ -55,6 +65,7 @@ hormone therapy, and transplant."""
 NO_PATIENT = "no patient id"
 MOVED = "correction names another patient"
 
+_BESIDE = {Format.POPULATION, Format.LIFE_TABLE}
 _MESSAGES = {Format.OBDS: obds.messages, Format.ADT: adt.messages, Format.RKI: rki_xml.messages}
 
 
@@ -125,13 +136,11 @@ def check_complete(complete: frozenset[str]) -> None:
 
 
 def groups(sources: Sequence[Source]) -> list[Group]:
-    """Tell the format of each file; group them in the order in which they are to be read.
+    """Tell the format of each file; group those of cases in the order in which they are to be read.
 
     Raises:
-        DataError: There is no file, or one is not readable, or has no cases.
+        DataError: There is no file of cases, or a file is not readable, or is a mortality file.
     """
-    if not sources:
-        raise DataError("a delivery needs at least one file, got none")
     single: list[Group] = []
     tables: list[Source] = []
     for source in sources:
@@ -140,9 +149,31 @@ def groups(sources: Sequence[Source]) -> list[Group]:
             tables.append(source)
         elif found in _MESSAGES or found is Format.ENCR:
             single.append(Group(found, (source,)))
-        else:
+        elif found not in _BESIDE:
             raise DataError(f"{source.name}: wanted a file of cases, got {found.value}")
-    return [*single, Group(Format.RKI_TABLE, tuple(tables))] if tables else single
+    found_groups = [*single, Group(Format.RKI_TABLE, tuple(tables))] if tables else single
+    if not found_groups:
+        raise DataError("a delivery needs at least one file of cases, got none")
+    return found_groups
+
+
+def reference(sources: Sequence[Source]) -> Reference:
+    """Read the population files and the life tables among some files.
+
+    Raises:
+        DataError: One is not readable as a whole, or they contradict each other.
+    """
+    residents: list[Residents] = []
+    deaths: list[DeathProbability] = []
+    for source in sources:
+        found = _format(source)
+        if found in _BESIDE:
+            with _opened(source) as (stream,):
+                if found is Format.POPULATION:
+                    residents += denominators.population(stream, source.name)
+                else:
+                    deaths += denominators.life_table(stream, source.name)
+    return Reference(residents=in_order(residents), life_table=LifeTable.of(deaths))
 
 
 def arrivals(

@@ -20,55 +20,19 @@ from typing import BinaryIO, NamedTuple
 from upcare_mpc.errors import DataError
 from upcare_mpc.ingest import codes
 from upcare_mpc.ingest.tables import Table, folded
+from upcare_mpc.records.reference import DeathProbability, Residents, Stratum
 from upcare_mpc.records.variables import VARIABLES, Number
 
 __all__ = [
     "LIFE_TABLE",
     "MORTALITY",
     "POPULATION",
-    "DeathProbability",
     "Deaths",
-    "Residents",
-    "Stratum",
     "has_columns",
     "life_table",
     "mortality",
     "population",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Stratum:
-    """One year, sex, age and region.
-
-    Attributes:
-        year: Calendar year.
-        sex: ``female`` or ``male``.
-        first_age, last_age: Completed years, both included; ``last_age`` is ``None`` if open.
-        region: NUTS code, or ``None`` for the whole area of the file.
-    """
-
-    year: int
-    sex: str
-    first_age: int
-    last_age: int | None
-    region: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Residents:
-    """How many people lived in a stratum, as the file counts them."""
-
-    stratum: Stratum
-    count: float
-
-
-@dataclass(frozen=True, slots=True)
-class DeathProbability:
-    """The probability, 0 to 1, to die of any cause within a year in a stratum."""
-
-    stratum: Stratum
-    probability: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from typing import Final
 
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.counts import Counts
+from upcare_mpc.kinds.incidence import Incidence
 from upcare_mpc.kinds.kind import Kind, NoiseLaw, Result
+from upcare_mpc.kinds.means import Means
+from upcare_mpc.kinds.quantiles import Quantiles
 from upcare_mpc.kinds.survival import Survival
 from upcare_mpc.study.spec import Study
 
@@ -17,6 +20,9 @@ __all__ = ["KINDS", "Kind", "NoiseLaw", "Result", "of"]
 
 KINDS: Final[dict[str, Callable[[Study], Kind]]] = {
     "counts": Counts.of,
+    "incidence": Incidence.of,
+    "means": Means.of,
+    "quantiles": Quantiles.of,
     "survival": Survival.of,
 }
 

@@ -1,20 +1,20 @@
-"""Cross-tables: how many tumours in each combination of categories.
+"""Cross-tables: how many tumours in each combination of categories, and their margins.
 
     [counts]
-    by = [
-      "sex",                                                     # every code of the variable
-      { variable = "stage", unknown = true },                    # and one more for unknown
-      { variable = "age", from = 40, to = 79, width = 5 },       # 40-44, 45-49, ... 75-79
-      { variable = "age", name = "age group", cuts = [50, 65] }, # 0-49, 50-64, 65+
-      { variable = "site", values = ["C50", "C61"] },            # listed codes only
-      { name = "treatment", arms = { "chemo" = "tx_chemo = yes", "other" = "true" } },
-    ]
+    by = ["sex", { variable = "age", cuts = [50, 65] }]          # see kinds.axes
+    margins = [["sex"], []]                                      # optional; [] is the total
     per_patient = 1                                              # optional
 
 Model: each cell is the true count plus one draw of noise. A tumour whose value is unknown, or not
 among the categories, is in no cell. ``count`` is the noisy value as it is, so that cells add up
 without bias; it can be negative. ``dp_low`` and ``dp_high`` enclose the true count of one cell
 with probability 95 % over the noise.
+
+With ``margins`` (``true``: of each axis alone, and the total) the budget is split between the table
+and its margins where that makes the squared errors of all of them add up to less
+(``kinds.workload``). What was measured is put together by least squares: margins are the sums of
+the cells, to the last digit, and counts are no longer whole. A margin counts the tumours of the
+table, not those that another axis leaves out.
 
 With ``[release] suppress_below = k`` the cells whose noisy value is below k are not opened: they
 have no ``count``, ``suppressed`` is true, and ``dp_high`` is what their noisy value, at most k - 1,
@@ -27,31 +27,20 @@ over all cells, shown or not.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.kinds.kind import NoiseLaw, Result
+from upcare_mpc.kinds.axes import Axis, axes_of
+from upcare_mpc.kinds.kind import COHORTS, Expected, NoiseLaw, Preview, Result, Statistic
 from upcare_mpc.kinds.options import Options
-from upcare_mpc.records.variables import VARIABLES, Code, Number, Pattern
-from upcare_mpc.study.expression import (
-    Arithmetic,
-    Between,
-    Choose,
-    Comparison,
-    Expression,
-    Field,
-    Integer,
-    IsKnown,
-    Text,
-)
-from upcare_mpc.study.layout import Dimension, Layout, Measures, Sensitivity
-from upcare_mpc.study.spec import Arm, Option, Study
+from upcare_mpc.kinds.workload import Axes, Strategy, allocate
+from upcare_mpc.study.expression import And, Choose, Expression, Integer, IsKnown
+from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
+from upcare_mpc.study.spec import Option, Study
 
 if TYPE_CHECKING:
     import altair as alt
@@ -59,9 +48,14 @@ if TYPE_CHECKING:
 __all__ = ["Counts"]
 
 MAX_PER_PATIENT: Final = 20
-MAX_CATEGORIES: Final = 1000
-
+MAX_MARGIN_AXES: Final = 6
+MAX_MARGINS: Final = 20
+ALL: Final = "all"
+"""The category of an axis that a margin is summed over."""
+DROWNED: Final = 0.5
+"""Noise that reaches further than this part of a figure drowns it."""
 _RESERVED = frozenset({"count", "dp_low", "dp_high", "suppressed"})
+_TOTAL = Dimension("total", (ALL,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,88 +63,165 @@ class Counts:
     """A cross-table; built by ``Counts.of``."""
 
     where: Expression
-    axes: tuple["_Axis", ...]
+    axes: tuple[Axis, ...]
     per_patient: int
     suppress_below: int | None
+    strategy: Strategy
 
     @classmethod
     def of(cls, study: Study) -> "Counts":
         """Read the options of a study."""
         options = Options(study.options, "counts")
-        options.only(("by", "per_patient"))
-        axes = tuple(_axis(item, f"counts.by[{i}]") for i, item in enumerate(options.items("by")))
-        for axis in axes:
-            if axis.name in _RESERVED or [a.name for a in axes].count(axis.name) > 1:
-                raise StudyError(
-                    f'counts.by: wanted names that differ, got {axis.name} again; add name = "..."'
-                )
+        options.only(("by", "margins", "per_patient"))
+        axes = axes_of(options, "by", reserved=_RESERVED)
         per_patient = options.integer("per_patient", low=1, high=MAX_PER_PATIENT, default=1)
-        counts = cls(study.where, axes, per_patient, study.release.suppress_below)
+        margins = _margins(options, axes)
+        if margins and study.release.suppress_below is not None:
+            raise StudyError(
+                "release.suppress_below: wanted none with margins, from which a suppressed cell "
+                "could be told"
+            )
+        sizes = tuple(len(axis.labels) for axis in axes)
+        weights = allocate(sizes, margins, gaussian=study.mechanism == "gaussian")
+        strategy = Strategy(sizes, margins, weights)
+        counts = cls(study.where, axes, per_patient, study.release.suppress_below, strategy)
         counts.layout()  # refuses a table that is too large
         return counts
 
     def layout(self) -> Layout:
-        """One cell for each combination of categories, the last axis fastest."""
-        bound = self.per_patient  # all of a patient's tumours may fall into one cell, or none
-        dimensions = tuple(Dimension(axis.name, axis.labels) for axis in self.axes)
-        return Layout(dimensions, Sensitivity(bound, bound, bound))
+        """The table, one cell for each combination of categories, and the margins measured."""
+        tables = tuple(
+            Table(
+                self._name(kept) if number else "counts",
+                tuple(self.axes[axis].dimension for axis in kept) or (_TOTAL,),
+                weight,
+            )
+            for number, (kept, weight) in enumerate(self.strategy.measured)
+        )
+        return Layout.of(tables, self.measures())
 
     def measures(self) -> Measures:
-        """One position expression for each axis."""
+        """One position expression for each axis of each table."""
         return Measures(
             where=self.where,
-            axes=tuple(axis.position for axis in self.axes),
+            tables=tuple(Measure(self._positions(kept)) for kept, _ in self.strategy.measured),
             per_patient=self.per_patient,
         )
 
+    def _positions(self, kept: Axes) -> tuple[Expression, ...]:
+        """Positions on the axes that are kept, known only if those on the others are."""
+        first, *others = [self.axes[axis].position for axis in kept] or [Integer(0)]
+        away = tuple(
+            IsKnown(axis.position, known=True)
+            for number, axis in enumerate(self.axes)
+            if number not in kept
+        )
+        return (Choose(((And(away), first),)) if away else first, *others)
+
+    def _name(self, kept: Axes) -> str:
+        names = " and ".join(self.axes[axis].name for axis in kept)
+        return f"margin of {names}" if names else "total"
+
+    def preview(self, noise: NoiseLaw) -> Preview:
+        """How far the noise moves a cell, a count of each margin, and the total."""
+        full = tuple(range(len(self.axes)))
+        figures = []
+        for kept in dict.fromkeys((full, *self.strategy.margins, ())):
+            reach, cells = self._reach(kept, noise), self._cells(kept)
+            few, some, many = (reach if reach < size / cells else None for size in COHORTS)
+            name = "count of a cell" if kept == full else self._name(kept)
+            figures.append(Expected(name, "patients", (few, some, many)))
+        advice = []
+        cells, reach = self._cells(full), self._reach(full, noise)
+        if DROWNED * COHORTS[1] / cells < reach:
+            enough = max(1, math.floor(DROWNED * COHORTS[1] / reach))
+            advice.append(
+                f"A cell would hold {COHORTS[1] / cells:.1f} of 1,000 patients, and the noise "
+                f"reaches {reach:.1f}: {enough} cells would do, here are {cells}."
+            )
+        return Preview(tuple(figures), tuple(advice))
+
+    def _cells(self, kept: Axes) -> int:
+        return math.prod(self.strategy.sizes[axis] for axis in kept)
+
+    def _reach(self, kept: Axes, noise: NoiseLaw) -> float:
+        """How far 95 % of the noise in a count of this margin reaches, in patients."""
+        root, concentration = self.strategy.spread(kept)
+        return root * float(noise.reach(concentration))
+
     def finish(self, noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> Result:
-        """Return one row a cell, with the interval of the noise, and the total.
+        """Return one row a cell, then one a count of each margin, and the total.
 
         Cells that are not shown are masked (``numpy.ma``).
         """
-        import pandas as pd  # noqa: PLC0415  nodes load kinds but never finish: spare them pandas
-
-        layout = self.layout()
-        if noisy.shape != (layout.cells,):
-            raise StudyError(f"counts: wanted {layout.cells} cells, got {noisy.shape}")
-        reach = noise.quantile95
-        positions = np.unravel_index(np.arange(layout.cells), layout.shape)
-        columns: dict[str, object] = {
-            axis.name: pd.Categorical.from_codes(
-                codes.astype(np.int64), categories=pd.Index(axis.labels), ordered=True
-            )
-            for axis, codes in zip(self.axes, positions, strict=True)
-        }
+        cells = self.layout().cells
+        if noisy.shape != (cells,):
+            raise StudyError(f"counts: wanted {cells} cells, got {noisy.shape}")
         if self.suppress_below is not None:
-            return self._with_suppressed(columns, noisy, reach, below=self.suppress_below)
+            return self._with_suppressed(noisy, round(noise.quantile95), below=self.suppress_below)
+        if self.strategy.margins:
+            return self._with_margins(noisy, noise)
+        columns = self._categories(self.strategy.measured[0][0])
+        reach = round(noise.quantile95)
         columns["count"] = noisy.astype(np.int64)
         columns["dp_low"] = np.maximum(noisy - reach, 0)
         columns["dp_high"] = np.maximum(noisy + reach, 0)
-        total = int(noisy.sum())
-        total_reach = math.ceil(layout.cells**0.5 * float(noise.reach(1 / layout.cells)))
-        return Result(
-            rows=pd.DataFrame(columns),
-            statistics={
-                "total": {
-                    "count": total,
-                    "dp_low": max(0, total - total_reach),
-                    "dp_high": max(0, total + total_reach),
-                }
-            },
-            notes=(
-                "Counts carry noise and can be negative; leave them so when adding them up.",
-                f"The true count of a cell lies within {reach} of the count shown, 19 times in 20.",
-            ),
+        return self._result(
+            [columns],
+            _interval(int(noisy.sum()), math.ceil(self._reach((), noise))),
+            f"The true count of a cell lies within {reach} of the count shown, 19 times in 20.",
         )
 
-    def _with_suppressed(
-        self, columns: dict[str, object], noisy: npt.NDArray[np.int64], reach: int, *, below: int
-    ) -> Result:
+    def _with_margins(self, noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> Result:
+        """The table and its margins, as they fit best what was measured of both."""
+        table = self.strategy.estimate(self.layout().split(noisy))
+        parts: list[dict[str, object]] = []
+        full = tuple(range(len(self.axes)))
+        for kept in (full, *self.strategy.margins):
+            values = self.strategy.margin(table, kept).reshape(-1)
+            reach = self._reach(kept, noise)
+            columns = self._categories(kept)
+            columns["count"] = values
+            columns["dp_low"] = np.maximum(values - reach, 0)
+            columns["dp_high"] = np.maximum(values + reach, 0)
+            parts.append(columns)
+        return self._result(
+            parts,
+            _interval(float(table.sum()), self._reach((), noise)),
+            "Cells and margins were fitted together: margins are the exact sums of the cells.",
+            f'In the rows of a margin the axes that it is summed over say "{ALL}".',
+        )
+
+    def _categories(self, kept: Axes) -> dict[str, object]:
+        """Columns of the dimensions, one row a count of the margin, the last axis fastest."""
+        import pandas as pd  # noqa: PLC0415  nodes load kinds but never finish: spare them pandas
+
+        shape = [len(axis.labels) if i in kept else 1 for i, axis in enumerate(self.axes)]
+        positions = np.unravel_index(np.arange(math.prod(shape)), shape)
+        more = (ALL,) if self.strategy.margins else ()
+        return {
+            axis.name: pd.Categorical.from_codes(
+                codes if number in kept else np.full(codes.shape, len(axis.labels)),
+                categories=pd.Index([*axis.labels, *more]),
+                ordered=True,
+            )
+            for number, (axis, codes) in enumerate(zip(self.axes, positions, strict=True))
+        }
+
+    def _result(self, parts: list[dict[str, object]], total: Statistic, *notes: str) -> Result:
+        import pandas as pd  # noqa: PLC0415
+
+        rows = pd.concat([pd.DataFrame(columns) for columns in parts], ignore_index=True)
+        first = "Counts carry noise and can be negative; leave them so when adding them up."
+        return Result(rows=rows, statistics={"total": total}, notes=(first, *notes))
+
+    def _with_suppressed(self, noisy: npt.NDArray[np.int64], reach: int, *, below: int) -> Result:
         """The table where a cell below ``below`` is hidden, which tells that it is at most that."""
         import pandas as pd  # noqa: PLC0415
 
         hidden = np.ma.getmaskarray(noisy)
         largest = np.where(hidden, below - 1, np.ma.getdata(noisy))
+        columns = self._categories(self.strategy.measured[0][0])
         columns["count"] = pd.arrays.IntegerArray(largest.astype(np.int64), hidden)
         columns["dp_low"] = np.where(hidden, 0, np.maximum(largest - reach, 0))
         columns["dp_high"] = np.maximum(largest + reach, 0)
@@ -176,134 +247,38 @@ class Counts:
         return counts_chart.plot(result, title=title)
 
 
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    name: str
-    labels: tuple[str, ...]
-    position: Expression
+def _interval(total: float, reach: float) -> Statistic:
+    return {"count": total, "dp_low": max(0, total - reach), "dp_high": max(0, total + reach)}
 
 
-def _axis(item: Option, place: str) -> _Axis:
-    if isinstance(item, str):
-        item = {"variable": item}
-    if not isinstance(item, Mapping):
-        raise StudyError(f"{place}: wanted the name of a variable, or a table")
-    options = Options(item, place)
-    if "arms" in options:
-        return _arms_axis(options)
-    options.only(("variable", "name", "unknown", "from", "to", "width", "cuts", "values"))
-    variable = options.text("variable")
-    if variable not in VARIABLES:
-        raise StudyError(f"{place}.variable: {_unknown_variable(variable)}")
-    branches, labels = _categories(variable, options)
-    if len(labels) > MAX_CATEGORIES:
+def _margins(options: Options, axes: tuple[Axis, ...]) -> tuple[Axes, ...]:
+    """Read which margins are asked for, each as the axes it keeps."""
+    wanted = options.content.get("margins", False)
+    if wanted is False:
+        return ()
+    place = f"{options.place}.margins"
+    if len(axes) > MAX_MARGIN_AXES:
+        raise StudyError(f"{place}: wanted at most {MAX_MARGIN_AXES} dimensions, got {len(axes)}")
+    if any(ALL in axis.labels for axis in axes):
+        raise StudyError(f'{place}: wanted no category called "{ALL}", which margins are')
+    if wanted is True:
+        alone = tuple((axis,) for axis in range(len(axes))) if len(axes) > 1 else ()
+        return (*alone, ())
+    if not isinstance(wanted, tuple) or not 1 <= len(wanted) <= MAX_MARGINS:
         raise StudyError(
-            f"{place}: wanted at most {MAX_CATEGORIES} categories, got {len(labels)}; "
-            "use from, to and width"
+            f"{place}: wanted true, or a list of 1 to {MAX_MARGINS} lists of dimensions"
         )
-    if options.truth("unknown", default=False):
-        branches = (*branches, (IsKnown(Field(variable), known=False), Integer(len(labels))))
-        labels = (*labels, "unknown")
-    return _Axis(options.text("name", default=variable), labels, Choose(branches))
+    margins = tuple(_margin(item, axes, f"{place}[{i}]") for i, item in enumerate(wanted))
+    if len(set(margins)) < len(margins):
+        raise StudyError(f"{place}: wanted margins that differ")
+    return margins
 
 
-_Branches: TypeAlias = tuple[tuple[Expression, Expression], ...]
-
-
-def _categories(variable: str, options: Options) -> tuple[_Branches, tuple[str, ...]]:
-    given = [key for key in ("from", "cuts", "values") if key in options]
-    if len(given) > 1:
-        raise StudyError(f"{options.place}: wanted one of from, cuts or values, got {given}")
-    match VARIABLES[variable].type:
-        case Number() as number if given == ["cuts"]:
-            return _cuts(variable, number, options)
-        case Number() as number if "values" not in options:
-            return _bins(variable, number, options)
-        case Code(values) as code:
-            _only_listed(options)
-            return _listed(variable, code, options, values)
-        case Pattern() as pattern if "values" in options:
-            _only_listed(options)
-            return _listed(variable, pattern, options, ())
-        case Pattern():
-            raise StudyError(f"{options.place}: {variable} has many codes; wanted values = [...]")
-        case _:
-            raise StudyError(
-                f"{options.place}: {variable} is a number; wanted from, to and width, or cuts"
-            )
-
-
-def _only_listed(options: Options) -> None:
-    options.only(("variable", "name", "unknown", "values"))
-
-
-def _listed(
-    variable: str, type_: Code | Pattern, options: Options, default: tuple[str, ...]
-) -> tuple[_Branches, tuple[str, ...]]:
-    values = options.items("values") if "values" in options else default
-    labels: list[str] = []
-    for value in values:
-        code = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-        if not isinstance(code, str) or not type_.accepts(code):
-            shown = ascii(code) if isinstance(code, str) else "something else"
-            raise StudyError(f"{options.place}.values: wanted {type_.wanted()}, got {shown}")
-        labels.append(code)
-    branches = tuple(
-        (Comparison("=", Field(variable), Text(code)), Integer(i)) for i, code in enumerate(labels)
-    )
-    return branches, tuple(labels)
-
-
-def _bins(variable: str, number: Number, options: Options) -> tuple[_Branches, tuple[str, ...]]:
-    options.only(("variable", "name", "unknown", "from", "to", "width"))
-    low = options.integer("from", low=number.low, high=number.high, default=number.low)
-    high = options.integer("to", low=low, high=number.high, default=number.high)
-    width = options.integer("width", low=1, high=high - low + 1, default=1)
-    position = Arithmetic("-", Field(variable), Integer(low))
-    if width > 1:
-        position = Arithmetic("//", position, Integer(width))
-    inside = Between(Field(variable), Integer(low), Integer(high))
-    labels = tuple(
-        _range(start, min(start + width - 1, high)) for start in range(low, high + 1, width)
-    )
-    return ((inside, position),), labels
-
-
-def _cuts(variable: str, number: Number, options: Options) -> tuple[_Branches, tuple[str, ...]]:
-    options.only(("variable", "name", "unknown", "cuts"))
-    cuts: list[int] = []
-    for cut in options.items("cuts"):
-        if isinstance(cut, bool) or not isinstance(cut, int):
-            raise StudyError(f"{options.place}.cuts: wanted whole numbers")
-        if not (cuts[-1] if cuts else number.low) < cut <= number.high:
-            raise StudyError(
-                f"{options.place}.cuts: wanted rising numbers above {number.low} and up to "
-                f"{number.high}, got {cut}"
-            )
-        cuts.append(cut)
-    starts = [number.low, *cuts]
-    labels = [_range(low, high - 1) for low, high in zip(starts, cuts, strict=False)]
-    branches: list[tuple[Expression, Expression]] = [
-        (Comparison("<", Field(variable), Integer(cut)), Integer(i)) for i, cut in enumerate(cuts)
-    ]
-    branches.append((IsKnown(Field(variable), known=True), Integer(len(cuts))))
-    return tuple(branches), (*labels, f"{cuts[-1]}+")
-
-
-def _arms_axis(options: Options) -> _Axis:
-    options.only(("name", "arms"))
-    arms = [arm for arm in options.items("arms") if isinstance(arm, Arm)]
-    branches = tuple((arm.where, Integer(i)) for i, arm in enumerate(arms))
-    name = options.text("name", default="arm")
-    return _Axis(name, tuple(arm.label for arm in arms), Choose(branches))
-
-
-def _range(low: int, high: int) -> str:
-    return str(low) if low == high else f"{low}-{high}"
-
-
-def _unknown_variable(name: str) -> str:
-    near = get_close_matches(name, VARIABLES, n=2)
-    return f"unknown variable {ascii(name)[:60]}" + (
-        f"; did you mean {' or '.join(near)}?" if near else ""
-    )
+def _margin(item: Option, axes: tuple[Axis, ...], place: str) -> Axes:
+    names = [axis.name for axis in axes]
+    if not isinstance(item, tuple) or not all(name in names for name in item):
+        raise StudyError(f"{place}: wanted a list of dimensions, of {', '.join(names)}")
+    kept = tuple(number for number, name in enumerate(names) if name in item)
+    if len(kept) < len(item) or len(kept) == len(axes):
+        raise StudyError(f"{place}: wanted fewer dimensions than the table has, each once")
+    return kept

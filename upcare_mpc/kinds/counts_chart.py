@@ -1,4 +1,4 @@
-"""The picture of a cross-table: bars with the interval of the noise, or a heat map."""
+"""The picture of a cross-table, without margins: bars with the noise, or a heat map."""
 
 from typing import Final
 
@@ -23,6 +23,7 @@ def plot(result: Result, *, title: str) -> alt.Chart | alt.LayerChart:
         raise StudyError("chart: there is nothing to draw, no cell was opened")
     values = {"count", "dp_low", "dp_high", "suppressed"}
     dimensions = [str(name) for name in rows.columns if name not in values]
+    rows = rows[(rows[dimensions] != "all").all(axis=1)]  # margins would dwarf the cells
     if len(dimensions) > 2 or len(rows) > MAX_CELLS:
         raise StudyError(
             f"chart: wanted one or two dimensions and at most {MAX_CELLS} cells, "

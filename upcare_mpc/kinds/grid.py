@@ -15,12 +15,31 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from upcare_mpc.study import language
-from upcare_mpc.study.expression import Expression
+from upcare_mpc.study.expression import (
+    And,
+    Arithmetic,
+    Choose,
+    Comparison,
+    Expression,
+    Field,
+    Integer,
+    IsKnown,
+    Text,
+)
 
-__all__ = ["Grid"]
+__all__ = ["ALIVE", "DEAD", "Grid", "times"]
 
 LONGEST_PRODUCT_LIMIT_DAYS: Final = 31
+DEAD: Final = Comparison("=", Field("vital_status"), Text("dead"))
+ALIVE: Final = Comparison("=", Field("vital_status"), Text("alive"))
+
+
+def times(value: Expression, factor: int) -> Expression:
+    """Return ``value + value + ...``: the study language has no other product."""
+    if factor == 1:
+        return value
+    half = times(value, factor // 2)
+    return Arithmetic("+", half, times(value, factor - factor // 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,33 +75,72 @@ class Grid:
         return "Kaplan-Meier" if self.interval_days == 1 else "product limit"
 
     @property
-    def exits(self) -> tuple[str, ...]:
-        """Labels of the ``2 * intervals + 1`` ways to leave the grid."""
-        spans = pairwise(self.edges)
-        ways = [f"{start}-{end} {how}" for start, end in spans for how in ("death", "alive")]
+    def years(self) -> int | None:
+        """Length of an interval in years, if it is whole ones."""
+        years, rest = divmod(self.interval_days, 365)
+        return None if rest else years
+
+    def spans(self) -> tuple[str, ...]:
+        """Labels of the intervals."""
+        return tuple(f"{start}-{end}" for start, end in pairwise(self.edges))
+
+    def exits(self, deaths: tuple[str, ...] = ("death",)) -> tuple[str, ...]:
+        """Labels of the ways to leave the grid: each interval's deaths, then alive; and *later*."""
+        ways = [f"{span} {how}" for span in self.spans() for how in (*deaths, "alive")]
         return (*ways, "later")
 
-    def exit_position(self) -> Expression:
-        """Return the position of a record among ``exits``."""
-        days = "follow_up_days"
-        if self.landmark_days:
-            days = f"(follow_up_days - {self.landmark_days})"
-        if self._quarters == 4 * self.interval_days:
-            interval = f"(max({days}, 1) - 1) // {self.interval_days}"
-        else:  # days > 1461 k / 4 exactly when 4 days - 1 >= 1461 k
-            interval = f"(max({days} + {days} + {days} + {days}, 1) - 1) // {self._quarters}"
-        followed = f"follow_up_days >= {self.landmark_days + bool(self.landmark_days)}"
-        return language.parse(
-            f"choose when {followed} and vital_status = dead "
-            f"then min({interval} + {interval}, {2 * self.intervals}) "
-            f"when {followed} and vital_status = alive "
-            f"then min({interval} + {interval} + 1, {2 * self.intervals}) end",
-            place="survival",
-            want="integer",
+    def exit_position(self, causes: tuple[Expression, ...] = ()) -> Expression:
+        """Return the position of a record among ``exits``.
+
+        Args:
+            causes: Conditions, each of a cause of death. A death belongs to the first that is
+                TRUE; to one more cause, the last, if none is.
+        """
+        ways = len(causes) + 2
+        start = times(self.interval(), ways)
+
+        def placed(way: int) -> Expression:
+            here = Arithmetic("+", start, Integer(way)) if way else start
+            return Arithmetic("min", here, Integer(ways * self.intervals))
+
+        followed = self._followed()
+        deaths = [
+            (And((followed, DEAD, cause)), placed(number)) for number, cause in enumerate(causes)
+        ]
+        return Choose(
+            (
+                *deaths,
+                (And((followed, DEAD)), placed(len(causes))),
+                (And((followed, ALIVE)), placed(len(causes) + 1)),
+            )
         )
+
+    def under_observation(self, number: int) -> Expression:
+        """Return whether a record is at risk when an interval starts."""
+        since = self.landmark_days + self.edges[number]
+        known = IsKnown(Field("vital_status"), known=True)
+        if number == 0:
+            return And((self._followed(), known))
+        return And((Comparison(">", Field("follow_up_days"), Integer(since)), known))
+
+    def interval(self) -> Expression:
+        """Return the number of the interval in which follow-up ended; it may be past the grid."""
+        days: Expression = Field("follow_up_days")
+        if self.landmark_days:
+            days = Arithmetic("-", days, Integer(self.landmark_days))
+        length = self._quarters
+        if length % 4 == 0:
+            length //= 4
+        else:  # days > 1461 k / 4 exactly when 4 days - 1 >= 1461 k
+            days = times(days, 4)
+        counted = Arithmetic("-", Arithmetic("max", days, Integer(1)), Integer(1))
+        return Arithmetic("//", counted, Integer(length))
+
+    def _followed(self) -> Expression:
+        first = self.landmark_days + bool(self.landmark_days)
+        return Comparison(">=", Field("follow_up_days"), Integer(first))
 
     @property
     def _quarters(self) -> int:
         """Length of an interval in quarter days."""
-        years, rest = divmod(self.interval_days, 365)
-        return 1461 * years if rest == 0 else 4 * self.interval_days
+        return 4 * self.interval_days if self.years is None else 1461 * self.years

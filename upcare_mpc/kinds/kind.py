@@ -7,7 +7,7 @@ network adds the vectors and ONE noise draw; ``finish`` sees nothing but the noi
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -20,7 +20,17 @@ if TYPE_CHECKING:  # nodes load kinds but never finish a study: spare them panda
     import altair as alt
     import pandas as pd
 
-__all__ = ["Z95", "Floats", "Kind", "NoiseLaw", "Result", "Statistic"]
+__all__ = [
+    "COHORTS",
+    "Z95",
+    "Expected",
+    "Floats",
+    "Kind",
+    "NoiseLaw",
+    "Preview",
+    "Result",
+    "Statistic",
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Statistic: TypeAlias = Mapping[str, float | int | str | None]
@@ -35,15 +45,55 @@ class NoiseLaw:
     Attributes:
         variance: Of one draw.
         quantile95: Smallest k with P(|noise| <= k) >= 0.95.
+        scale: Of the law: b of Laplace, sigma of Gaussian noise; 0 if there is no noise.
+        gaussian: Which of the two it is.
+        weight: What a draw is divided by, in a table whose units count that often.
     """
 
     variance: float
-    quantile95: int
+    quantile95: float
+    scale: float
+    gaussian: bool = False
+    weight: int = 1
 
     @classmethod
     def of(cls, guarantee: Guarantee) -> "NoiseLaw":
         """The noise of a release, from the exact law behind its privacy label."""
-        return cls(variance=float(guarantee.variance), quantile95=guarantee.error95)
+        return cls(
+            variance=float(guarantee.variance),
+            quantile95=float(guarantee.error95),
+            scale=float(guarantee.scale),
+            gaussian=guarantee.rho is not None,
+        )
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of one draw."""
+        return float(self.variance**0.5)
+
+    def per(self, weight: int) -> "NoiseLaw":
+        """The noise in a table of this weight, in the unit of the table."""
+        return replace(
+            self,
+            variance=self.variance / weight**2,
+            quantile95=self.quantile95 / weight,
+            weight=self.weight * weight,
+        )
+
+    def draws(self, size: tuple[int, ...], generator: np.random.Generator) -> Floats:
+        """Simulate the ideal law; for simulations alone, floats decide."""
+        if self.scale == 0:
+            return np.zeros(size)
+        if self.gaussian:
+            reach = math.ceil(10 * self.scale)
+            values = np.arange(-reach, reach + 1)
+            below = np.cumsum(np.exp(-0.5 * (values / self.scale) ** 2))
+            drawn = np.searchsorted(below, generator.uniform(0, below[-1], size)) - reach
+        else:  # a difference of two geometric draws is discrete Laplace
+            success = -np.expm1(-1 / self.scale)
+            drawn = generator.geometric(success, size) - generator.geometric(success, size)
+        noise: Floats = drawn / self.weight
+        return noise
 
     def reach(self, concentration: npt.ArrayLike) -> Floats:
         """How far 95 % of a weighted sum of draws reach, over the root of the squared weights.
@@ -93,6 +143,39 @@ def _plain(value: object) -> float | int | str | None:
     return value if isinstance(value, int | str) or value is None else str(value)
 
 
+COHORTS: Final = (100, 1_000, 10_000)
+"""Sizes of cohorts for which a preview states what to expect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How far the noise alone will move a figure, 19 times in 20, before anything is known.
+
+    Attributes:
+        figure: Which one, for example ``survival at day 1826``.
+        unit: Of the figure: ``patients``, ``probability``, ``per 100,000``, ``ratio``, ...
+        error95: For a cohort of 100, 1,000 and 10,000 patients (``COHORTS``), spread evenly over
+            the categories. None: the noise would drown the figure.
+    """
+
+    figure: str
+    unit: str
+    error95: tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What to expect of a study; a function of its text alone.
+
+    Attributes:
+        figures: The main figures it asks for.
+        advice: Sentences that say what to make coarser, if the noise would drown something.
+    """
+
+    figures: tuple[Expected, ...]
+    advice: tuple[str, ...] = ()
+
+
 class Kind(Protocol):
     """A statistic that registries can answer jointly."""
 
@@ -102,6 +185,10 @@ class Kind(Protocol):
 
     def measures(self) -> Measures:
         """Return what each registry evaluates on its records."""
+        ...
+
+    def preview(self, noise: NoiseLaw) -> Preview:
+        """Say how exact the answer can be; looks at no record."""
         ...
 
     def finish(self, noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> Result:

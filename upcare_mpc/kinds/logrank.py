@@ -11,14 +11,16 @@ noisy cell.
 U takes the deaths as they came out of the noise, not as repaired: then it is linear in them and
 has no bias, and the level of the aware test holds (tests/kinds/test_logrank.py simulates it).
 Shares of arms and V come from the repaired table, where they are proper.
+
+Stratified: U, V and W of each stratum are added up.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import chdtrc
 
+from upcare_mpc.kinds.followup import Exits
 from upcare_mpc.kinds.kind import Floats, NoiseLaw
 from upcare_mpc.kinds.lifetable import LifeTable
 
@@ -42,21 +44,22 @@ class LogRank:
     p_noise_aware: float
 
     @classmethod
-    def of(
-        cls, counts: npt.NDArray[np.generic], table: LifeTable, noise: NoiseLaw, *, actuarial: bool
-    ) -> "LogRank | None":
-        """Test whether all arms have the same survival.
+    def of(cls, exits: Exits, table: LifeTable, noise: NoiseLaw) -> "LogRank | None":
+        """Test whether all arms have the same survival, within strata if there are any.
 
         Args:
-            counts: ``(g, 2n+1)`` noisy counts, g >= 2.
+            exits: ``(g, e, 2n+1)`` or ``(strata, g, e, 2n+1)`` noisy counts, g >= 2.
             table: The life table of these counts.
-            noise: The law of the noise.
-            actuarial: Whether leavers count for half of the interval.
+            noise: The law of one draw, in patients.
 
         Returns:
             The test, or None if it cannot be computed: no deaths, or an arm with nobody in it.
         """
-        score, sampling, noisy = scores(counts, table, noise, actuarial=actuarial)
+        parts = scores(exits, table, noise)
+        if exits.counts.ndim == 4:
+            score, sampling, noisy = (part.sum(axis=0) for part in parts)
+        else:
+            score, sampling, noisy = parts
         if np.linalg.eigvalsh(sampling)[0] < 1e-9:
             return None
         df = len(score)
@@ -70,15 +73,13 @@ class LogRank:
         )
 
 
-def scores(
-    counts: npt.NDArray[np.generic], table: LifeTable, noise: NoiseLaw, *, actuarial: bool
-) -> tuple[Floats, Floats, Floats]:
+def scores(exits: Exits, table: LifeTable, noise: NoiseLaw) -> tuple[Floats, Floats, Floats]:
     """Return U, V and W for all arms but the last: ``(..., g-1)`` and twice ``(..., g-1, g-1)``."""
-    observed = counts[..., 0:-1:2].astype(np.float64)  # (..., g, n), as noisy as they came
-    exposed, deaths = table.exposed, table.deaths
+    exposed, deaths, noisy_deaths = table.exposed, table.deaths, exits.noisy_deaths
     everybody = np.maximum(exposed.sum(axis=-2), 0.5)  # (..., n)
     share = exposed / everybody[..., None, :]
-    score = (observed - observed.sum(axis=-2, keepdims=True) * share).sum(axis=-1)
+    difference = noisy_deaths - noisy_deaths.sum(axis=-2, keepdims=True) * share
+    score: Floats = difference.sum(axis=-1)
 
     died = deaths.sum(axis=-2)
     finite = np.clip((everybody - died) / np.maximum(everybody - 1, 1e-9), 0, 1)
@@ -86,7 +87,7 @@ def scores(
     arms = exposed.shape[-2]
     alike = np.eye(arms)[:, :, None]  # [a, b] = 1 if a is b
     # V[a, b] = sum_j weight_j share_aj ([a = b] - share_bj)
-    sampling = (
+    sampling: Floats = (
         weight[..., None, None, :] * share[..., :, None, :] * (alike - share[..., None, :, :])
     ).sum(axis=-1)
 
@@ -94,11 +95,9 @@ def scores(
     # dU_a / d exposed_bj = -died_j ([a = b] - share_aj) / everybody_j
     direct = alike - share[..., :, None, :]  # (..., a, b, n)
     through = -direct * (died / everybody)[..., None, None, :]
-    so_far = np.cumsum(through, axis=-1)  # an exit in j was exposed in all intervals up to j
-    leaver = so_far - (0.5 * through if actuarial else 0.0)
-    death = direct + so_far
-    later = so_far[..., -1:]
-    slopes = np.concatenate([death, leaver, later], axis=-1)  # (..., a, b, 2n+1)
-    noisy = noise.variance * np.einsum("...abx,...cbx->...ac", slopes, slopes)
+    slopes = exits.slopes(by_exposed=through, by_deaths=direct)  # (..., a, b, e, 2n+1)
+    added: Floats = noise.variance * np.einsum(
+        "...abex,...cbex,ex->...ac", slopes, slopes, exits.draws.astype(np.float64)
+    )
     first = slice(0, arms - 1)
-    return score[..., first], sampling[..., first, first], noisy[..., first, first]
+    return score[..., first], sampling[..., first, first], added[..., first, first]

@@ -11,19 +11,19 @@ by the root-mean-square error of the curve against the pooled, noiseless one:
 The last two give each patient the same guarantee at the same scale.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.kinds.kind import NoiseLaw
+from upcare_mpc.kinds.followup import Exits
+from upcare_mpc.kinds.kind import Floats, NoiseLaw
 from upcare_mpc.kinds.lifetable import LifeTable
 from upcare_mpc.kinds.survival import Survival
 from upcare_mpc.privacy.guarantee import Guarantee
 
-__all__ = ["CurveError", "NoiseUtility", "compare", "draws"]
+__all__ = ["CurveError", "NoiseUtility", "compare"]
 
 FIVE_YEARS_DAYS = 1826
 
@@ -75,7 +75,9 @@ def compare(
         repeats: Draws of noise.
         generator: Where the draws come from.
     """
-    shape = survival.layout().shape
+    shape = survival.layout().tables[0].shape
+    if len(shape) != 2 or survival.dco == "count" or survival.causes or survival.expected_at_most:
+        raise StudyError("noise utility: wanted a study of survival by arm and nothing else")
     if vectors.ndim != 2 or vectors.shape[1] != shape[0] * shape[1]:
         raise StudyError(f"noise utility: wanted (registries, {shape[0] * shape[1]}) counts")
     tables = vectors.reshape(len(vectors), *shape)
@@ -84,14 +86,14 @@ def compare(
     truth = _survival(survival, pooled, noise)
     largest = tables[np.argmax(vectors.sum(axis=1))]
 
-    def error(counts: npt.NDArray[np.int64]) -> CurveError:
+    def error(counts: npt.NDArray[np.generic]) -> CurveError:
         missed = (_survival(survival, counts, noise) - truth) ** 2
         ends = np.array(survival.grid.edges[1:])
         five = missed[..., np.argmin(abs(ends - FIVE_YEARS_DAYS))]
         return CurveError(curve=float(missed.mean() ** 0.5), five_years=float(five.mean() ** 0.5))
 
-    def drawn(size: tuple[int, ...]) -> npt.NDArray[np.int64]:
-        return draws(guarantee, size, generator)
+    def drawn(size: tuple[int, ...]) -> Floats:
+        return noise.draws(size, generator)
 
     return NoiseUtility(
         alone=error(largest),
@@ -101,20 +103,7 @@ def compare(
     )
 
 
-def draws(
-    guarantee: Guarantee, size: tuple[int, ...], generator: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Simulate the ideal law of a guarantee; for simulations alone, floats decide."""
-    scale = float(guarantee.scale)
-    if guarantee.rho is None:  # a difference of two geometric draws is discrete Laplace
-        success = -np.expm1(-1 / scale)
-        return generator.geometric(success, size) - generator.geometric(success, size)
-    reach = math.ceil(10 * scale)
-    below = np.cumsum(np.exp(-0.5 * (np.arange(-reach, reach + 1) / scale) ** 2))
-    return np.searchsorted(below, generator.uniform(0, below[-1], size)) - reach
-
-
 def _survival(
-    survival: Survival, counts: npt.NDArray[np.int64], noise: NoiseLaw
+    survival: Survival, counts: npt.NDArray[np.generic], noise: NoiseLaw
 ) -> npt.NDArray[np.float64]:
-    return LifeTable.of(counts, noise, actuarial=survival.grid.actuarial).survival
+    return LifeTable.of(Exits.plain(counts, actuarial=survival.grid.actuarial), noise).survival

@@ -25,10 +25,11 @@ from upcare_mpc import __version__
 from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import ConfigError, DataError, UpcareError
 from upcare_mpc.ingest.deletions import NOTHING, Deletions, read_deletions
-from upcare_mpc.ingest.delivery import Group, Source, arrivals, check_complete, groups
+from upcare_mpc.ingest.delivery import Group, Source, arrivals, check_complete, groups, reference
 from upcare_mpc.ingest.encr import Batch
 from upcare_mpc.ingest.message import Message
 from upcare_mpc.ingest.reduce import RULES_VERSION
+from upcare_mpc.records.reference import Reference
 from upcare_mpc.storage.arrivals import Arrivals, forget_arrivals
 from upcare_mpc.storage.reduction import reduced_rows
 from upcare_mpc.storage.snapshot import Account, Manifest, Snapshots, SourceFile, Sources
@@ -119,10 +120,11 @@ def _freeze(
         secret=snapshots.secret(),
         size=sum(file.size for file in sources.files),
     )
+    beside = reference(_Files(data.files).sources)
     _read(data, waiting, progress)
     _check_unchanged(data, before)
     with _no_cycle_search():
-        return _write(data, snapshots, waiting, sources, deletions, progress)
+        return _write(data, snapshots, waiting, sources, deletions, beside, progress)
 
 
 @contextmanager
@@ -173,6 +175,7 @@ def _write(
     waiting: Arrivals,
     sources: Sources,
     deletions: Deletions,
+    beside: Reference,
     progress: Callable[[Progress], None],
 ) -> Manifest:
     def account() -> Account:
@@ -190,7 +193,7 @@ def _write(
         deletions=deletions,
         progress=lambda done, whole: progress(Progress("freezing", done, whole)),
     )
-    return snapshots.write(rows, sources, account, datetime.now(UTC))
+    return snapshots.write(rows, sources, account, datetime.now(UTC), beside)
 
 
 # --- the files --------------------------------------------------------------------------------

@@ -255,6 +255,7 @@ class Node:
                 quote.rho_left = str(balance.rho_left)
             check_policy(question, offer.request, self.party.policy, registry=self.party.name)
             self.snapshot.check_in_time()
+            self.snapshot.check_reference(question.kind)
             ledger.check(charge(question))
             quote.verdict = coordinator_pb2.Quote.VERDICT_YES
             if not self.party.policy.automatic:
@@ -308,6 +309,7 @@ class Node:
         question = read_question(proposal.request, self._agreement, now=time.time())
         check_policy(question, proposal.request, self.party.policy, registry=self.party.name)
         self.snapshot.check_in_time()
+        self.snapshot.check_reference(question.kind)
         return await NodeSession.approve(
             proposal,
             question,

@@ -27,12 +27,17 @@ from upcare_mpc.config import Data, DataFiles, SnapshotFolder, WarehouseTable
 from upcare_mpc.consent.gate import Gate
 from upcare_mpc.consent.use import Use
 from upcare_mpc.errors import ConfigError, DataError, RefusedError, UpcareError
+from upcare_mpc.ingest.delivery import Source
+from upcare_mpc.ingest.delivery import reference as read_reference
 from upcare_mpc.kinds import Kind
 from upcare_mpc.node.consents import Freezes, FrozenConsents
 from upcare_mpc.node.freeze import freeze
+from upcare_mpc.records.reference import Reference
 from upcare_mpc.storage.snapshot import Manifest, Snapshots
 from upcare_mpc.storage.snapshot_engine import Engine
+from upcare_mpc.storage.snapshot_reference import encoded
 from upcare_mpc.storage.warehouse import Warehouse
+from upcare_mpc.study.lacking import check_reference
 from upcare_mpc.study.layout import Layout, Measures
 
 __all__ = [
@@ -54,6 +59,10 @@ RENEW_S: Final = 2e-4  # to freeze what one patient has said, to read it, and to
 class Counter(Protocol):
     """Counts the cases that a use may be made of."""
 
+    @property
+    def reference(self) -> Reference:
+        """Population and life table."""
+
     def tabulate(self, measures: Measures, layout: Layout, use: Use) -> npt.NDArray[np.int64]:
         """Count them into the cells of the layout; ``(cells,)``, secret."""
 
@@ -68,6 +77,7 @@ class Gated:
         gate: What holds for patients who have said nothing.
         consents: What the others have said; only of patients who have rows. Secret.
         today: Says which day it is.
+        reference: Population and life table.
     """
 
     engine: Engine
@@ -75,6 +85,7 @@ class Gated:
     gate: Gate
     consents: FrozenConsents
     today: Callable[[], date]
+    reference: Reference
 
     @property
     def outdated(self) -> bool:
@@ -83,19 +94,26 @@ class Gated:
 
     def tabulate(self, measures: Measures, layout: Layout, use: Use) -> npt.NDArray[np.int64]:
         """Count the cases of the patients for whom the gate permits the use."""
-        return self.engine.tabulate(measures, layout, self.consents.select(use, self.gate))
+        selection = self.consents.select(use, self.gate)
+        return self.engine.tabulate(measures, layout, selection, self.reference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ungated:
-    """A warehouse, whose table was filled according to what patients have said."""
+    """A warehouse, whose table was filled according to what patients have said.
+
+    Attributes:
+        warehouse: Counts over its table. Secret.
+        reference: Population; a warehouse uses no life table.
+    """
 
     warehouse: Warehouse
+    reference: Reference
 
     def tabulate(self, measures: Measures, layout: Layout, use: Use) -> npt.NDArray[np.int64]:
         """Count all cases of the table."""
         del use
-        return self.warehouse.tabulate(measures, layout)
+        return self.warehouse.tabulate(measures, layout, self.reference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +144,14 @@ class Snapshot:
         """
         if isinstance(self.cases, Gated) and self.cases.outdated:
             raise RefusedError("waits for its operator")
+
+    def check_reference(self, kind: Kind) -> None:
+        """Check that population and life table have what a study asks; asked before agreeing.
+
+        Raises:
+            RefusedError: They do not; no record was looked at.
+        """
+        check_reference(kind.measures(), kind.layout(), self.cases.reference)
 
     def tabulate(self, kind: Kind, use: Use) -> bytes:
         """Count a study's table over the cases: ``(n,)`` little-endian 64-bit. Secret.
@@ -218,7 +244,9 @@ def renewed(data: Data, state: Path, freezes: Freezes, old: Snapshot) -> Snapsho
                 # Rows wait, answers do not: the old rows are counted by what patients say now.
     if not freezes.is_due(old.cases.consents):
         return None
-    cases = _behind_the_gate(old.cases.engine, old.cases.content, data.gate, freezes)
+    cases = _behind_the_gate(
+        old.cases.engine, old.cases.content, data.gate, freezes, old.cases.reference
+    )
     secret = snapshots_of(data, state).secret()
     return replace(old, digest=_digest(secret, cases), cases=cases)
 
@@ -228,7 +256,7 @@ def _frozen(snapshots: Snapshots, gate: Gate, state: Path, freezes: Freezes) -> 
     if manifest is None:
         raise DataError("no snapshot is in force; run `upcare ingest` first")
     engine = snapshots.open(manifest, state / "spill" / manifest.digest.hex())
-    cases = _behind_the_gate(engine, manifest.digest, gate, freezes)
+    cases = _behind_the_gate(engine, manifest.digest, gate, freezes, snapshots.reference(manifest))
     return Snapshot(
         tumours=manifest.tumours,
         origin=_origin(manifest),
@@ -237,7 +265,9 @@ def _frozen(snapshots: Snapshots, gate: Gate, state: Path, freezes: Freezes) -> 
     )
 
 
-def _behind_the_gate(engine: Engine, content: bytes, gate: Gate, freezes: Freezes) -> Gated:
+def _behind_the_gate(
+    engine: Engine, content: bytes, gate: Gate, freezes: Freezes, reference: Reference
+) -> Gated:
     frozen = freezes.in_force()
     known = engine.known(frozen.patients)  # so deciding takes no longer than there are rows
     return Gated(
@@ -246,6 +276,7 @@ def _behind_the_gate(engine: Engine, content: bytes, gate: Gate, freezes: Freeze
         gate=gate,
         consents=frozen.among(known),
         today=freezes.today,
+        reference=reference,
     )
 
 
@@ -265,15 +296,29 @@ def _digest(secret: bytes, cases: Gated) -> bytes:
 
 
 def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:
+    reference = _population(table)
     engine = Warehouse(table.url, table.table, seconds=table.seconds)
     place = json.dumps([_without_login(table.url), table.table])
+    named = hashlib.sha256(place.encode()).digest()
+    if beside := encoded(reference):
+        named += hashlib.sha256(beside).digest()
     tumours = engine.tumours()
     return Snapshot(
         tumours=tumours,
         origin=f"{tumours} tumours, in the table {table.table} of a warehouse",
-        digest=_named(secret, b"warehouse", hashlib.sha256(place.encode()).digest()),
-        cases=Ungated(warehouse=engine),
+        digest=_named(secret, b"warehouse", named),
+        cases=Ungated(warehouse=engine, reference=reference),
     )
+
+
+def _population(table: WarehouseTable) -> Reference:
+    def source(path: Path) -> Source:
+        return Source(path.name, lambda: path.open("rb"))
+
+    found = read_reference([source(path) for path in table.population])
+    if found.life_table.yearly:
+        raise ConfigError("party.toml: data.warehouse.population: a warehouse uses no life table")
+    return found
 
 
 def _without_login(url: str) -> str:

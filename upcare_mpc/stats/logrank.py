@@ -5,7 +5,7 @@ Source: Mantel, Cancer Chemother. Rep. 50, 163-170, 1966; Peto and Peto, J. R. S
 seen alive in an interval count for half of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -31,16 +31,23 @@ class LogRank:
     expected: tuple[float, ...]
 
 
-def logrank(arm: Sequence[int], days: Sequence[int], died: Sequence[bool]) -> LogRank:
-    """Compare the arms 0, 1, ... at each day on which somebody died."""
+def logrank(
+    arm: Sequence[int],
+    days: Sequence[int],
+    died: Sequence[bool],
+    stratum: Sequence[Hashable] | None = None,
+) -> LogRank:
+    """Compare the arms 0, 1, ... at each day on which somebody died, within strata if given."""
     patients = list(zip(arm, days, died, strict=True))
     arms = range(max(arm) + 1)
-    strata = []
-    for day in sorted({t for _, t, dead in patients if dead}):
-        exposed = [float(sum(g == a and t >= day for g, t, _ in patients)) for a in arms]
-        deaths = [sum(g == a and t == day and dead for g, t, dead in patients) for a in arms]
-        strata.append((exposed, deaths))
-    return _combined(strata)
+    moments = []
+    for name in set(stratum or [None]):
+        here = [p for p, s in zip(patients, stratum or [None] * len(arm), strict=True) if s == name]
+        for day in sorted({t for _, t, dead in here if dead}):
+            exposed = [float(sum(g == a and t >= day for g, t, _ in here)) for a in arms]
+            deaths = [sum(g == a and t == day and dead for g, t, dead in here) for a in arms]
+            moments.append((exposed, deaths))
+    return _combined(moments)
 
 
 def logrank_on_grid(

@@ -2,8 +2,9 @@
 
     current                 hex digest of the snapshot in force
     <digest>.parquet        its rows (``snapshot_rows``)
+    <digest>.reference      population and life table (``snapshot_reference``), if there are any
     <digest>.json           its manifest: where it came from, what became of it
-    <digest>.destroyed      instead of these two: a receipt
+    <digest>.destroyed      instead of these: a receipt
     snapshot.key            secret of the registry: pseudonyms and outside names are keyed with it
 
 A snapshot never changes. A new one is written under another name, flushed to disk and renamed, and
@@ -30,8 +31,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from upcare_mpc.errors import ConfigError, DataError, RefusedError
+from upcare_mpc.records.reference import NOTHING, Reference
 from upcare_mpc.storage.durable import flush, held, replace_text
 from upcare_mpc.storage.snapshot_engine import Engine
+from upcare_mpc.storage.snapshot_reference import decoded, encoded
 from upcare_mpc.storage.snapshot_rows import COLUMNS, read_digest, write_rows
 
 __all__ = ["Account", "Manifest", "Snapshots", "SourceFile", "Sources"]
@@ -130,9 +133,9 @@ class Snapshots:
                 self._remove(receipt.stem)
             for left in self.folder.glob("*.new"):
                 left.unlink()
-            for rows in self.folder.glob("*.parquet"):
-                if rows.stem != self._in_force() and not rows.with_suffix(".json").exists():
-                    rows.unlink()
+            for part in (*self.folder.glob("*.parquet"), *self.folder.glob("*.reference")):
+                if part.stem != self._in_force() and not part.with_suffix(".json").exists():
+                    part.unlink()
             yield
 
     def secret(self) -> bytes:
@@ -204,6 +207,7 @@ class Snapshots:
         sources: Sources,
         account: Callable[[], Account],
         now: datetime,
+        reference: Reference = NOTHING,
     ) -> Manifest:
         """Freeze rows and put the snapshot in force; only while `writing`.
 
@@ -212,15 +216,17 @@ class Snapshots:
             sources: Where they come from.
             account: What became of the messages; called after the last row.
             now: For the manifest.
+            reference: Population and life table.
 
         Raises:
             RefusedError: A snapshot with this content was destroyed.
             OSError: The disk cannot hold it; the old one stays in force.
         """
         fresh = self.folder / "rows.new"
+        beside = encoded(reference)
         try:
             fresh.touch(mode=0o600)
-            written = write_rows(batches, fresh, rules=sources.rules)
+            written = write_rows(batches, fresh, rules=sources.rules, reference=beside)
             name = written.digest.hex()
             if (self.folder / f"{name}.destroyed").exists():
                 raise RefusedError(
@@ -238,6 +244,8 @@ class Snapshots:
             fresh.chmod(0o400)
             flush(fresh)
             fresh.replace(self.folder / f"{name}.parquet")
+            if beside:
+                replace_text(self.folder / f"{name}.reference", beside.decode("ascii"))
             replace_text(self.folder / f"{name}.json", _encoded(manifest))
             replace_text(self.folder / "current", f"{name}\n")
         finally:
@@ -257,9 +265,18 @@ class Snapshots:
         rows = self.rows(manifest)
         if not rows.exists():
             raise DataError("the snapshot is not there; it was destroyed or moved")
-        if read_digest(rows, rules=manifest.sources.rules) != manifest.digest:
+        beside = self._beside(manifest)
+        if read_digest(rows, rules=manifest.sources.rules, reference=beside) != manifest.digest:
             raise DataError("the snapshot has other rows than its name says")
         return Engine(rows, spill)
+
+    def reference(self, manifest: Manifest) -> Reference:
+        """Read the population and the life table of a snapshot, which `open` has checked.
+
+        Raises:
+            DataError: They cannot be read.
+        """
+        return decoded(self._beside(manifest))
 
     def rows(self, manifest: Manifest) -> Path:
         """Where the rows of a snapshot are."""
@@ -291,6 +308,10 @@ class Snapshots:
         replace_text(self.folder / f"{name}.destroyed", json.dumps(receipt, indent=2) + "\n")
         self._remove(name)
 
+    def _beside(self, manifest: Manifest) -> bytes:
+        path = self.rows(manifest).with_suffix(".reference")
+        return path.read_bytes() if path.exists() else b""
+
     def _in_force(self) -> str | None:
         named = self.folder / "current"
         return named.read_text("ascii").strip() if named.exists() else None
@@ -315,7 +336,7 @@ class Snapshots:
         return found
 
     def _remove(self, name: str) -> None:
-        for suffix in ("parquet", "json"):
+        for suffix in ("parquet", "reference", "json"):
             (self.folder / f"{name}.{suffix}").unlink(missing_ok=True)
         flush(self.folder)
 

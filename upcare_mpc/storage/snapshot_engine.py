@@ -14,7 +14,7 @@ but names of variables and checked literals; this module is what remains if that
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -26,8 +26,10 @@ import pyarrow as pa
 
 from upcare_mpc.consent.gate import Selection
 from upcare_mpc.errors import DataError
+from upcare_mpc.records.reference import NOTHING, OLDEST, LifeTable, Reference
 from upcare_mpc.storage.snapshot_rows import PSEUDONYM
-from upcare_mpc.study.layout import Layout, Measures
+from upcare_mpc.study.layout import ExpectedDeath, Layout, Measures
+from upcare_mpc.study.residents import resident_vector
 from upcare_mpc.study.sql import count_query
 
 __all__ = ["ALL_PATIENTS", "MEMORY_LIMIT", "Engine", "open_duck"]
@@ -85,7 +87,11 @@ class Engine:
             return frozenset(found.to_arrow_table()["pseudonym"].to_pylist())
 
     def tabulate(
-        self, measures: Measures, layout: Layout, selection: Selection
+        self,
+        measures: Measures,
+        layout: Layout,
+        selection: Selection,
+        reference: Reference = NOTHING,
     ) -> npt.NDArray[np.int64]:
         """Count the cases of a selection into the cells of the layout; ``(cells,)``, secret.
 
@@ -95,10 +101,11 @@ class Engine:
 
         Raises:
             StudyError: The measures are outside the limits of ``study.sql``.
-            DataError: The file or the spill folder cannot be used any more.
+            DataError: The file or the spill folder cannot be used any more, or the population
+                does not fit the study.
         """
         query = count_query(measures, layout)
-        vector = np.zeros(layout.cells, np.int64)
+        vector = resident_vector(measures, layout, reference.residents)
         which = "ANTI" if selection.silent else "SEMI"
         # One cursor a call: they are not shared between threads, and each has its own view.
         with self._duck.cursor() as duck, _one_error():
@@ -106,8 +113,10 @@ class Engine:
             duck.execute(
                 f"CREATE TEMP VIEW cases AS FROM rows {which} JOIN given USING (pseudonym)"
             )
+            if measures.spans:
+                _give_expected(duck, measures.spans, reference.life_table)
             found = duck.sql(query).fetchnumpy()
-        vector[found["cell"]] = found["tumours"]
+        vector[found["cell"]] = found["amount"]
         return vector
 
 
@@ -127,6 +136,25 @@ def _give(duck: duckdb.DuckDBPyConnection, patients: Iterable[bytes]) -> None:
     handed = pa.table({"pseudonym": pa.array(list(patients), PSEUDONYM)})
     duck.register("handed", handed)
     duck.execute("CREATE TEMP TABLE given AS SELECT pseudonym FROM handed")
+    duck.unregister("handed")
+
+
+def _give_expected(
+    duck: duckdb.DuckDBPyConnection, spans: Sequence[ExpectedDeath], life_table: LifeTable
+) -> None:
+    """Hand what a life table expects to one cursor, as its table ``expected``."""
+    chances = [life_table.expected_deaths(span.start_days, span.end_days) for span in spans]
+    held, ages = list(chances[0]), range(OLDEST + 1)
+    columns = {
+        "of_sex": pa.array([sex for sex, _ in held for _ in ages], pa.string()),
+        "of_age": pa.array([age for _ in held for age in ages], pa.int64()),
+        "of_year": pa.array([year for _, year in held for _ in ages], pa.int64()),
+    }
+    for number, found in enumerate(chances):
+        column = [chance for key in held for chance in found[key]]
+        columns[f"e{number}"] = pa.array(column, pa.int16())
+    duck.register("handed", pa.table(columns))
+    duck.execute("CREATE TEMP TABLE expected AS FROM handed")
     duck.unregister("handed")
 
 

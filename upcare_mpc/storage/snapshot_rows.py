@@ -14,6 +14,8 @@ bytes, unknown as -1, in one stream, and its UTF-8 bytes in another; a pseudonym
 
     SHA-256("upcare/v1/snapshot-rows" 0x00 | JSON [rules, columns] 0x0a | rows in 8 bytes | digests)
 
+Beside a population or a life table the JSON has a third element, the SHA-256 of these in hex.
+
 What leaks: the file holds records and is secret, and so is the digest: who knows all records but
 one, and the secret, could test a guess of that one. Cost: one pass; memory is bounded by a batch.
 """
@@ -116,7 +118,9 @@ def pseudonym_of_named(secret: bytes, patient_id: str) -> bytes:
     return pseudonym(secret, patient_id)
 
 
-def write_rows(batches: Iterable[Any], path: Path, *, rules: int) -> Written:
+def write_rows(
+    batches: Iterable[Any], path: Path, *, rules: int, reference: bytes = b""
+) -> Written:
     """Write the rows of a snapshot.
 
     Args:
@@ -124,11 +128,12 @@ def write_rows(batches: Iterable[Any], path: Path, *, rules: int) -> Written:
             patient are in one batch, in their order.
         path: The file to write; not yet in force, so a crash may leave half of it.
         rules: Version of the rules by which messages became cases; part of the digest.
+        reference: Population and life table that belong to the rows; part of the digest.
 
     Raises:
         DataError: A patient is in two batches, or a value has no place in the model.
     """
-    content = _Content(rules)
+    content = _Content(rules, reference)
     with pq.ParquetWriter(path, _STORED, compression="zstd") as writer:
         for rows in batches:
             columns = [rows[name] for name in COLUMNS]
@@ -138,13 +143,13 @@ def write_rows(batches: Iterable[Any], path: Path, *, rules: int) -> Written:
     return Written(digest=content.digest(), patients=content.patients, tumours=content.rows)
 
 
-def read_digest(path: Path, *, rules: int) -> bytes:
+def read_digest(path: Path, *, rules: int, reference: bytes = b"") -> bytes:
     """Work out the content digest of a file of rows.
 
     Raises:
         DataError: It cannot be read, or patients and turns are not those of its rows.
     """
-    content = _Content(rules)
+    content = _Content(rules, reference)
     try:
         with pq.ParquetFile(path) as file:
             if not file.schema_arrow.equals(_STORED):
@@ -166,8 +171,11 @@ def read_digest(path: Path, *, rules: int) -> bytes:
 class _Content:
     """The digest of sorted rows, batch by batch, and the numbers that follow from their order."""
 
-    def __init__(self, rules: int) -> None:
-        header = json.dumps([rules, COLUMNS], separators=(",", ":")).encode("ascii")
+    def __init__(self, rules: int, reference: bytes) -> None:
+        stated = [rules, COLUMNS]
+        if reference:
+            stated.append(hashlib.sha256(reference).hexdigest())
+        header = json.dumps(stated, separators=(",", ":")).encode("ascii")
         self._whole = hashlib.sha256(_TAG + header + b"\n")
         self._columns = [_Column() for _ in COLUMNS]
         self._last = b""

@@ -24,7 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from upcare_mpc.errors import ConfigError, DataError
+from upcare_mpc.records.reference import NOTHING, Reference
 from upcare_mpc.study.layout import Layout, Measures
+from upcare_mpc.study.residents import resident_vector
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -104,23 +106,26 @@ class Warehouse:
         ((tumours,),) = self._engine.answer(f"SELECT count(*) FROM ({self._source}) AS cases")  # noqa: S608
         return tumours
 
-    def tabulate(self, measures: Measures, layout: Layout) -> npt.NDArray[np.int64]:
+    def tabulate(
+        self, measures: Measures, layout: Layout, reference: Reference = NOTHING
+    ) -> npt.NDArray[np.int64]:
         """Count the cases into the cells of the layout; ``(cells,)``, secret.
 
         The vector is that of ``study.rows`` on the same records. One query, whose answer has at
         most as many rows as the layout has cells.
 
         Raises:
-            StudyError: The measures are outside the limits of ``study.sql``.
-            DataError: The engine does not answer, or not in time.
+            StudyError: The measures are outside the limits of ``study.sql``, or want a life table.
+            DataError: The engine does not answer, or not in time, or the population does not fit
+                the study.
         """
         query = self._query.count_query(
             measures, layout, dialect=self._engine.dialect, source=self._source
         )
-        vector = np.zeros(layout.cells, np.int64)
+        vector = resident_vector(measures, layout, reference.residents)
         if counted := self._engine.answer(query):
-            cells, tumours = np.array(counted, np.int64).T
-            vector[cells] = tumours
+            cells, amounts = np.array(counted, np.int64).T
+            vector[cells] = amounts
         return vector
 
     def _check(self, columns: Mapping[str, str]) -> None:

@@ -18,11 +18,13 @@ never read from the table: it bounds what one patient can change, and so the pri
 """
 
 from collections.abc import Callable, Mapping
+from itertools import accumulate, chain
 from operator import add, and_, eq, ge, gt, le, lt, ne, or_, sub
 from typing import Any, Final
 
 import ibis
 
+from upcare_mpc.errors import StudyError
 from upcare_mpc.storage.warehouse_variables import (
     STORED,
     Column,
@@ -48,7 +50,7 @@ from upcare_mpc.study.expression import (
     Truth,
     fields,
 )
-from upcare_mpc.study.layout import Layout, Measures
+from upcare_mpc.study.layout import ExpectedDeath, Layout, Measure, Measures, pairs
 
 __all__ = ["count_query"]
 
@@ -65,7 +67,7 @@ _COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 
 def count_query(measures: Measures, layout: Layout, *, dialect: str, source: str) -> str:
-    """Return the query that counts tumours by cell.
+    """Return the query that adds up tumours by cell.
 
     Args:
         measures: What to count.
@@ -74,40 +76,75 @@ def count_query(measures: Measures, layout: Layout, *, dialect: str, source: str
         source: A query of that engine for the columns ``STORED``, in these types.
 
     Returns:
-        A query whose answer has rows of ``cell`` and ``tumours``; cells without tumours are
+        A query whose answer has rows of ``cell`` and ``amount``; cells without tumours are
         missing, so it has at most as many rows as the layout has cells.
 
-    Tumours that are alike in what the axes read are counted first, so that an axis, which may have
-    a thousand branches, is worked out once for all of them.
+    Tumours that are alike in what the tables read are counted first, so that an axis, which may
+    have a thousand branches, is worked out once for all of them.
 
     Raises:
-        StudyError: The measures are outside the limits of ``study.sql``.
+        StudyError: The measures are outside the limits of ``study.sql``, or want a life table.
     """
     sql.count_query(measures, layout)  # for its limits alone
+    if measures.spans:
+        raise StudyError("a warehouse cannot use a life table")
     word = _Words(dialect)
     rows = usable(ibis.table(STORED, name="cases"))
     cohort = rows.filter(word.of(measures.where, variables(rows)))
     known = variables(cohort)
-    read = sorted(frozenset().union(*map(fields, measures.axes)))
+    paired = pairs(layout, measures)
+    starts = accumulate((table.cells for table, _ in paired), initial=0)
+    counted = [
+        (start, table, measure.axes, _product(measure))
+        for start, (table, measure) in zip(starts, paired, strict=False)
+        if measure.of == "tumours"
+    ]
+    reads = (map(fields, (*axes, *product)) for _, _, axes, product in counted)
+    read = sorted(frozenset().union(*chain.from_iterable(reads)))
     turn = ibis.row_number().over(
         group_by=cohort.patient, order_by=[cohort.sequence, cohort.tumour]
     )
     ordered = cohort.select(**{name: known[name] for name in read}, turn=turn)
-    counted = ordered.filter(ordered.turn < measures.per_patient)
-    alike = counted.aggregate(by=read, tumours=counted.count())
+    first = ordered.filter(ordered.turn < measures.per_patient)
+    alike = first.aggregate(by=read, tumours=first.count())
     columns = {name: alike[name] for name in read}
-    axes = [word.of(axis, columns) for axis in measures.axes]
-    inside = balanced(and_, (axes[i].between(0, size - 1) for i, size in enumerate(layout.shape)))
-    cell = _integer(0)
-    for axis, size in zip(axes, layout.shape, strict=True):
-        cell = cell * size + axis
-    placed = alike.select(cell=ibis.cases((inside, cell)), tumours=alike.tumours)
-    table = placed.aggregate(
-        by=placed.cell, tumours=placed.tumours.sum(where=placed.cell.notnull()).cast("int64")
-    )
+    sums = []
+    for start, table, axes, product in counted:
+        positions = [word.of(axis, columns) for axis in axes]
+        amount = alike.tumours * table.weight
+        for factor in product:
+            amount = amount * word.of(factor, columns)
+        placed = alike.select(cell=_cell(positions, table.shape, start), amount=amount)
+        sums.append(
+            placed.aggregate(
+                by=placed.cell, amount=placed.amount.sum(where=placed.cell.notnull()).cast("int64")
+            )
+        )
     # By the sum, for PostgreSQL would test a cell below both sums, for every tumour.
-    table = table.filter(table.tumours.notnull())
-    return f"WITH cases AS ({source}) {ibis.to_sql(table, dialect=dialect)}"
+    whole = sums[0] if len(sums) == 1 else ibis.union(*sums)
+    whole = whole.filter(whole.amount.notnull())
+    added = ibis.to_sql(whole, dialect=dialect)
+    return f"WITH cases AS ({source}) SELECT * FROM ({added}) AS added"  # noqa: S608
+
+
+def _cell(positions: list[Column], shape: tuple[int, ...], start: int) -> Column:
+    inside = balanced(
+        and_, (at.between(0, size - 1) for at, size in zip(positions, shape, strict=True))
+    )
+    cell = _integer(0)
+    for at, size in zip(positions, shape, strict=True):
+        cell = cell * size + at
+    return ibis.cases((inside, cell + start))
+
+
+def _product(measure: Measure) -> tuple[Expression, ...]:
+    """The factors within their bounds, each written once."""
+    held: list[Expression] = []
+    for factor in measure.factors:
+        if not isinstance(factor.value, ExpectedDeath):
+            low, high = Integer(factor.low), Integer(factor.high)
+            held.append(Arithmetic("max", Arithmetic("min", factor.value, high), low))
+    return tuple(held)
 
 
 class _Words:

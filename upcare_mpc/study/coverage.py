@@ -22,16 +22,16 @@ from upcare_mpc.study.expression import (
     Or,
     fields,
 )
-from upcare_mpc.study.layout import Measures
+from upcare_mpc.study.layout import Measure, Measures
 
-__all__ = ["Gaps", "asked_years", "gaps"]
+__all__ = ["Gaps", "Years", "asked_years", "gaps", "years_of"]
 
 _YEAR: Final = "diagnosis_year"
 _NUMBER = VARIABLES[_YEAR].type
 assert isinstance(_NUMBER, Number)
 _FIRST, _LAST = _NUMBER.low, _NUMBER.high
 
-_Years: TypeAlias = tuple[int, int]
+Years: TypeAlias = tuple[int, int]
 _FLIPPED: Final[dict[str, Literal["=", "<", "<=", ">", ">="]]] = {
     "=": "=",
     "<": ">",
@@ -51,12 +51,12 @@ class Gaps:
     """
 
     variables: tuple[str, ...]
-    years: tuple[_Years, ...]
+    years: tuple[Years, ...]
 
 
 def gaps(measures: Measures, stated: Availability) -> Gaps:
     """Hold what a study reads (cohort, dimensions, arms) against a registry's statement."""
-    read = frozenset[str]().union(*map(fields, (measures.where, *measures.axes)))
+    read = frozenset[str]().union(*map(fields, measures.expressions))
     asked = asked_years(measures)
     return Gaps(
         variables=tuple(name for name in VARIABLES if name in read - stated.variables),
@@ -64,16 +64,21 @@ def gaps(measures: Measures, stated: Availability) -> Gaps:
     )
 
 
-def asked_years(measures: Measures) -> _Years | None:
+def asked_years(measures: Measures) -> Years | None:
     """First and last year of diagnosis that a case of the table can have.
 
     At least as wide as the truth: what does not compare the year with numbers, joined by ``and``
     and ``or``, narrows nothing. ``None`` if no year is left.
     """
-    return reduce(_meet, map(_years, (measures.where, *measures.axes)))
+    return reduce(_hull, (years_of(measures.where, measure) for measure in measures.tables))
 
 
-def _outside(asked: _Years, covered: _Years) -> tuple[_Years, ...]:
+def years_of(where: Expression, measure: Measure) -> Years | None:
+    """As `asked_years`, for one table."""
+    return reduce(_meet, map(_years, measure.axes), _years(where))
+
+
+def _outside(asked: Years, covered: Years) -> tuple[Years, ...]:
     """The asked years that are not covered; a side that the study leaves open is not counted."""
     (low, high), (first, last) = asked, covered
     if high < first or low > last:
@@ -83,7 +88,7 @@ def _outside(asked: _Years, covered: _Years) -> tuple[_Years, ...]:
     return (*before, *after)
 
 
-def _years(expression: Expression) -> _Years | None:
+def _years(expression: Expression) -> Years | None:
     """Years for which a condition can be true, or a position known."""
     match expression:
         case And(terms):
@@ -105,7 +110,7 @@ def _years(expression: Expression) -> _Years | None:
             return _FIRST, _LAST
 
 
-def _compared(operator: str, year: int) -> _Years | None:
+def _compared(operator: str, year: int) -> Years | None:
     ranges = {
         "=": (year, year),
         "<": (_FIRST, year - 1),
@@ -116,14 +121,14 @@ def _compared(operator: str, year: int) -> _Years | None:
     return _meet(ranges.get(operator, (_FIRST, _LAST)), (_FIRST, _LAST))
 
 
-def _meet(one: _Years | None, other: _Years | None) -> _Years | None:
+def _meet(one: Years | None, other: Years | None) -> Years | None:
     if one is None or other is None:
         return None
     low, high = max(one[0], other[0]), min(one[1], other[1])
     return (low, high) if low <= high else None
 
 
-def _hull(one: _Years | None, other: _Years | None) -> _Years | None:
+def _hull(one: Years | None, other: Years | None) -> Years | None:
     if one is None or other is None:
         return one or other
     return min(one[0], other[0]), max(one[1], other[1])

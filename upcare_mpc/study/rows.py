@@ -9,40 +9,20 @@ Which tumours of a patient count is fixed before the answer is known: of the tum
 among them that has no position in the table still uses up its turn.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from operator import attrgetter, eq, ge, gt, le, lt, ne
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from upcare_mpc.errors import StudyError
 from upcare_mpc.records.case import Case, well_formed
-from upcare_mpc.study.expression import (
-    And,
-    Arithmetic,
-    Between,
-    Choose,
-    Comparison,
-    Expression,
-    Field,
-    InList,
-    Integer,
-    IsKnown,
-    Not,
-    Or,
-    Text,
-    Truth,
-)
-from upcare_mpc.study.layout import Layout, Measures
+from upcare_mpc.records.reference import NOTHING, OLDEST, LifeTable, Reference
+from upcare_mpc.study.evaluation import Evaluator, compiled, position_of
+from upcare_mpc.study.expression import Expression
+from upcare_mpc.study.layout import ExpectedDeath, Layout, Measure, Measures, Table, pairs
+from upcare_mpc.study.residents import count_residents
 
-__all__ = ["Tally", "Value", "compiled", "tabulate", "tally"]
-
-Value: TypeAlias = int | str | bool | None
-# A compiled expression. ``Any`` because the three types of the language meet here; the parser
-# has already made sure that they are not mixed.
-Evaluator: TypeAlias = Callable[[Case], Any]
+__all__ = ["Tally", "tabulate", "tally"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +32,7 @@ class Tally:
     Attributes:
         vector: ``(cells,)`` counts in the order of the layout.
         matched: Tumours in the cohort, after the bound per patient.
-        skipped: Of these, tumours without a position in the table.
+        skipped: Of these, tumours without a position in the first table.
         unusable: Records that are not well formed.
     """
 
@@ -66,77 +46,47 @@ class Tally:
         return f"Tally(<{len(self.vector)} cells hidden>)"
 
 
-def tabulate(measures: Measures, layout: Layout, cases: Iterable[Case]) -> npt.NDArray[np.int64]:
+def tabulate(
+    measures: Measures, layout: Layout, cases: Iterable[Case], reference: Reference = NOTHING
+) -> npt.NDArray[np.int64]:
     """Count the cases into the cells of the layout; ``(cells,)``, secret."""
-    return tally(measures, layout, cases).vector
+    return tally(measures, layout, cases, reference).vector
 
 
-def tally(measures: Measures, layout: Layout, cases: Iterable[Case]) -> Tally:
-    """Count the cases into the cells of the layout, and count what was left out."""
-    if len(measures.axes) != len(layout.dimensions):
-        raise StudyError(
-            f"wanted one axis a dimension ({len(layout.dimensions)}), got {len(measures.axes)}"
-        )
+def tally(
+    measures: Measures, layout: Layout, cases: Iterable[Case], reference: Reference = NOTHING
+) -> Tally:
+    """Count the cases into the cells of the layout, and count what was left out.
+
+    Args:
+        measures: What is counted.
+        layout: Where it belongs.
+        cases: The registry's records.
+        reference: Its population and its life table.
+
+    Raises:
+        StudyError: Layout and measures do not belong together.
+        DataError: The population file does not fit the study (``study.residents``).
+    """
+    paired = pairs(layout, measures)
     matching, unusable = _matching(measures, cases)
-    axes = [(compiled(axis), size) for axis, size in zip(measures.axes, layout.shape, strict=True)]
-    positions: list[int] = []
-    for case in matching:
-        position = _position(axes, case)
-        if position is not None:
-            positions.append(position)
-    vector = np.bincount(np.array(positions, dtype=np.int64), minlength=layout.cells)
+    tables: list[npt.NDArray[np.int64]] = []
+    placed = 0
+    for number, (table, measure) in enumerate(paired):
+        if measure.of == "residents":
+            tables.append(count_residents(measures.where, table, measure, reference.residents))
+            continue
+        positions, amounts = _placed(table, measure, matching, reference.life_table)
+        sums = np.zeros(table.cells, np.int64)
+        np.add.at(sums, positions, np.array(amounts, dtype=np.int64) * table.weight)
+        tables.append(sums)
+        placed = placed if number else len(positions)
     return Tally(
-        vector=vector.astype(np.int64),
+        vector=np.concatenate(tables),
         matched=len(matching),
-        skipped=len(matching) - len(positions),
+        skipped=len(matching) - placed,
         unusable=unusable,
     )
-
-
-def compiled(expression: Expression) -> Evaluator:
-    """Turn an expression into a function of one record; ``None`` is unknown."""
-    match expression:
-        case Field(name):
-            return attrgetter(name)
-        case Integer(value) | Text(value) | Truth(value):
-            return lambda _case: value
-        case Comparison(operator, left, right):
-            return _strict(_COMPARE[operator], compiled(left), compiled(right))
-        case Arithmetic(operator, left, right):
-            return _strict(_COMPUTE[operator], compiled(left), compiled(right))
-        case InList(item, values):
-            wanted = frozenset(literal.value for literal in values)
-            return _member(compiled(item), wanted)
-        case Between(item, low, high):
-            return _between(compiled(item), compiled(low), compiled(high))
-        case And(terms):
-            return _all(tuple(map(compiled, terms)))
-        case Or(terms):
-            return _any(tuple(map(compiled, terms)))
-        case Not(term):
-            return _not(compiled(term))
-        case IsKnown(item, known):
-            return _known(compiled(item), known)
-        case Choose(branches, otherwise):
-            ways = tuple((compiled(when), compiled(then)) for when, then in branches)
-            return _first(ways, compiled(otherwise) if otherwise is not None else None)
-
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "=": eq,
-    "!=": ne,
-    "<": lt,
-    "<=": le,
-    ">": gt,
-    ">=": ge,
-}
-_COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
-    "+": lambda left, right: left + right,
-    "-": lambda left, right: left - right,
-    "//": lambda left, right: left // right,
-    "min": min,
-    "max": max,
-}
 
 
 def _matching(measures: Measures, cases: Iterable[Case]) -> tuple[list[Case], int]:
@@ -159,93 +109,41 @@ def _turn(case: Case) -> tuple[int, str]:
     return case.sequence, case.tumour_id
 
 
-def _position(axes: list[tuple[Evaluator, int]], case: Case) -> int | None:
-    flat = 0
-    for axis, size in axes:
-        index = axis(case)
-        if index is None or not 0 <= index < size:
-            return None
-        flat = flat * size + int(index)
-    return flat
+def _placed(
+    table: Table, measure: Measure, cases: list[Case], life_table: LifeTable
+) -> tuple[list[int], list[int]]:
+    """Return the cells that cases belong to, and what each adds."""
+    axes = [(compiled(axis), size) for axis, size in zip(measure.axes, table.shape, strict=True)]
+    factors = [(_factor(f.value, life_table), f.low, f.high) for f in measure.factors]
+    positions: list[int] = []
+    amounts: list[int] = []
+    for case in cases:
+        position, amount = position_of(axes, case), _product(factors, case)
+        if position is not None and amount is not None:
+            positions.append(position)
+            amounts.append(amount)
+    return positions, amounts
 
 
-def _strict(function: Callable[[Any, Any], Any], left: Evaluator, right: Evaluator) -> Evaluator:
-    def evaluate(case: Case) -> Any:
-        a, b = left(case), right(case)
-        return None if a is None or b is None else function(a, b)
-
-    return evaluate
-
-
-def _between(item: Evaluator, low: Evaluator, high: Evaluator) -> Evaluator:
-    """``low <= item and item <= high``, with every part evaluated once, as ``size`` counts them."""
-
-    def evaluate(case: Case) -> bool | None:
-        value, least, most = item(case), low(case), high(case)
+def _product(factors: list[tuple[Evaluator, int, int]], case: Case) -> int | None:
+    amount = 1
+    for factor, low, high in factors:
+        value = factor(case)
         if value is None:
             return None
-        above = None if least is None else value >= least
-        below = None if most is None else value <= most
-        if above is False or below is False:
-            return False
-        return None if above is None or below is None else True
-
-    return evaluate
+        amount *= min(max(value, low), high)
+    return amount
 
 
-def _member(item: Evaluator, wanted: frozenset[int | str]) -> Evaluator:
-    def evaluate(case: Case) -> bool | None:
-        value = item(case)
-        return None if value is None else value in wanted
+def _factor(value: Expression | ExpectedDeath, life_table: LifeTable) -> Evaluator:
+    if not isinstance(value, ExpectedDeath):
+        return compiled(value)
+    expected = life_table.expected_deaths(value.start_days, value.end_days)
 
-    return evaluate
-
-
-def _all(terms: tuple[Evaluator, ...]) -> Evaluator:
-    def evaluate(case: Case) -> bool | None:
-        result: bool | None = True
-        for term in terms:
-            value = term(case)
-            if value is False:
-                return False
-            if value is None:
-                result = None
-        return result
-
-    return evaluate
-
-
-def _any(terms: tuple[Evaluator, ...]) -> Evaluator:
-    def evaluate(case: Case) -> bool | None:
-        result: bool | None = False
-        for term in terms:
-            value = term(case)
-            if value is True:
-                return True
-            if value is None:
-                result = None
-        return result
-
-    return evaluate
-
-
-def _not(term: Evaluator) -> Evaluator:
-    def evaluate(case: Case) -> bool | None:
-        value = term(case)
-        return None if value is None else not value
-
-    return evaluate
-
-
-def _known(item: Evaluator, known: bool) -> Evaluator:
-    return lambda case: (item(case) is not None) is known
-
-
-def _first(ways: tuple[tuple[Evaluator, Evaluator], ...], otherwise: Evaluator | None) -> Evaluator:
-    def evaluate(case: Case) -> Any:
-        for when, then in ways:
-            if when(case) is True:
-                return then(case)
-        return None if otherwise is None else otherwise(case)
+    def evaluate(case: Case) -> int | None:
+        if case.sex is None or case.age is None or case.diagnosis_year is None:
+            return None
+        by_age = expected.get((case.sex, case.diagnosis_year))
+        return None if by_age is None or not 0 <= case.age <= OLDEST else by_age[case.age]
 
     return evaluate

@@ -22,9 +22,9 @@ everything else to this question. Layout of the text, order of the keys and TOML
 difference to them; every word that a person reads or a machine computes with does.
 
 Options belong to the kind (``kinds.of`` checks them). This module knows only their form: whole
-numbers, texts, truth values, lists and tables, and two places for expressions: a text called
-``where``, and the values of a table called ``arms``. Arms keep the order in which they are
-written, because a record belongs to the first arm that it matches.
+numbers, decimals (kept as texts, exactly), texts, truth values, lists and tables, and two places
+for expressions: a text called ``where``, and the values of a table called ``arms``. Arms keep the
+order in which they are written, because a record belongs to the first arm that it matches.
 """
 
 import hashlib
@@ -374,6 +374,8 @@ def _option(value: Any, key: str, place: str, *, nesting: int) -> Option:
             if abs(value) > MAX_NUMBER:
                 raise StudyError(f"{place}: wanted a number of at most {MAX_NUMBER}")
             return value
+        case Fraction():  # of a file, where it is a decimal; in canonical bytes it is a text
+            return _decimal(value, place)
         case str():
             if len(value) > 200 or not value.isprintable():
                 raise StudyError(f"{place}: wanted one line of at most 200 characters")
@@ -388,9 +390,21 @@ def _option(value: Any, key: str, place: str, *, nesting: int) -> Option:
             return _options(Table(value, name, f"{path}."), nesting=nesting)
         case _:
             raise StudyError(
-                f"{place}: wanted a whole number, a text, true or false, a list or a table, "
+                f"{place}: wanted a number, a text, true or false, a list or a table, "
                 f"got {kind_of(value)}"
             )
+
+
+def _decimal(value: Fraction, place: str) -> int | str:
+    """Return the one spelling of a decimal: as short as it can be, without an exponent."""
+    if value.denominator == 1 and abs(value) <= MAX_NUMBER:
+        return value.numerator
+    places = next((n for n in range(1, 13) if (value * 10**n).denominator == 1), None)
+    if places is None or abs(value) > MAX_NUMBER:
+        raise StudyError(f"{place}: wanted a number of at most {MAX_NUMBER} and 12 decimals")
+    whole = f"{abs(value.numerator * 10**places // value.denominator):0{places + 1}d}"
+    point = f"{whole[:-places]}.{whole[-places:]}"
+    return f"-{point}" if value < 0 else point
 
 
 def _arms(value: Any, place: str) -> tuple[Arm, ...]:

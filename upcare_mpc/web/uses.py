@@ -29,7 +29,7 @@ from upcare_mpc.journal import Entry
 from upcare_mpc.records.case import Case
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import QUESTIONS, REQUESTS
-from upcare_mpc.study.rows import compiled
+from upcare_mpc.study.evaluation import compiled
 from upcare_mpc.study.spec import Study
 from upcare_mpc.web import words
 from upcare_mpc.web.language import Language

@@ -1,0 +1,173 @@
+"""A submitted study: its story, its end, its answer.
+
+A job holds no connection and loses nothing: the platform keeps the story and the sealed answer, so
+the same study submitted again, tomorrow or from another machine with the same keys, is this job.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from upcare_mpc.client.platform import Event, raise_bad_end
+from upcare_mpc.client.progress import progress
+from upcare_mpc.client.researcher import REQUEST_SECONDS
+from upcare_mpc.client.study import Study
+from upcare_mpc.client.study_result import StudyResult
+from upcare_mpc.errors import LinkError
+
+if TYPE_CHECKING:
+    from upcare_mpc.client.network import Network
+
+__all__ = ["Job"]
+
+RETRIES: Final = 5
+"""So many times in a row a lost connection is made again; news from the platform begin anew."""
+
+_PAUSE_S: Final = 0.5  # before the first; each pause is twice the one before
+_T = TypeVar("_T")
+
+
+class Job:
+    """A study on its way; made by ``Network.submit`` and ``Network.job``.
+
+    Attributes:
+        study: What was asked.
+    """
+
+    def __init__(self, network: "Network", study: Study) -> None:
+        self.study = study
+        self._network = network
+        self._state = "submitted"
+
+    @property
+    def digest(self) -> str:
+        """The study's digest, in hexadecimal."""
+        return self.study.digest
+
+    @property
+    def state(self) -> str:
+        """Phase of the last event that this object has heard; it asks nobody."""
+        return self._state
+
+    def events(self, *, timeout_s: float | None = None) -> Iterator[Event]:
+        """Follow the study's story from its beginning to its end, each event once.
+
+        A lost connection is made again ``RETRIES`` times in a row.
+
+        Args:
+            timeout_s: How long to listen, in seconds; at most, and unless stated, a week: so long
+                is a request valid.
+
+        Raises:
+            LinkError: The platform stays away, or the time is over; the study goes on.
+            RefusedError: The platform knows no such study of hers.
+        """
+        limit = min(REQUEST_SECONDS if timeout_s is None else timeout_s, REQUEST_SECONDS)
+        deadline = time.monotonic() + limit
+        told: set[Event] = set()
+        lost = 0
+        while True:
+            try:
+                with self._network.platform() as platform:
+                    for event in _until(deadline, platform.watch(self.study.spec.digest)):
+                        if event not in told:
+                            lost = 0
+                            told.add(event)
+                            self._state = event.phase
+                            yield event
+                        if event.last:
+                            return
+                if time.monotonic() < deadline:
+                    raise LinkError("the platform ended the story before the study ended")
+            except LinkError:
+                if lost == RETRIES:
+                    raise
+            _pause(lost, deadline)
+            lost += 1
+            if time.monotonic() >= deadline:
+                raise LinkError(
+                    f"the study has not ended within {limit:g} s; it goes on, wait for it again"
+                )
+
+    def wait(self, timeout_s: float | None = None, *, quiet: bool = False) -> StudyResult:
+        """Follow the study to its end, then fetch, check and open the answer.
+
+        Args:
+            timeout_s: As for ``events``.
+            quiet: Do not show the story.
+
+        Raises:
+            RefusedError: A registry or the platform has said no; the text says who and why.
+            SessionError: It ended without a result; the text says why.
+            LinkError: The platform stays away, or the time is over; the study goes on.
+            OpeningError, ProtocolError: The answer is not what the registries signed.
+        """
+        with progress(quiet=quiet) as tell:
+            for event in self.events(timeout_s=timeout_s):
+                tell(event)
+                if event.last:
+                    raise_bad_end(event)
+        return self.result()
+
+    def result(self) -> StudyResult:
+        """Fetch, check and open the answer of a study that has ended.
+
+        Raises:
+            RefusedError: There is none, or not yet.
+            LinkError: The platform cannot be reached.
+            OpeningError, ProtocolError: The answer is not what the registries signed.
+        """
+
+        def fetch() -> StudyResult:
+            with self._network.platform() as platform:
+                return StudyResult(study=self.study, opened=platform.result(self.study.spec))
+
+        return _again(fetch)
+
+    def __repr__(self) -> str:
+        return f"Job({self.study.title!r}, {self.state}, digest {self.digest[:12]}...)"
+
+
+def _again(call: Callable[[], _T]) -> _T:
+    """Call once more after a lost connection, as often as ``RETRIES`` says."""
+    for lost in range(RETRIES):
+        try:
+            return call()
+        except LinkError:
+            _pause(lost, float("inf"))
+    return call()
+
+
+def _pause(lost: int, deadline: float) -> None:
+    time.sleep(max(0.0, min(_PAUSE_S * 2**lost, deadline - time.monotonic())))
+
+
+def _until(deadline: float, story: Iterable[Event]) -> Iterator[Event]:
+    """Hand on what a story tells, until it ends or the deadline, on the monotonic clock, is over.
+
+    A thread does the listening, since a stream that is silent cannot be asked to stop. It ends when
+    whoever called closes the connection.
+    """
+    heard: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+
+    def listen() -> None:
+        try:
+            for event in story:
+                heard.put(event)
+            heard.put(None)
+        except BaseException as error:  # noqa: BLE001  raised by whoever waits
+            heard.put(error)
+
+    threading.Thread(target=listen, name="upcare-story", daemon=True).start()
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            event = heard.get(timeout=left)
+        except queue.Empty:
+            return
+        if event is None:
+            return
+        if isinstance(event, BaseException):
+            raise event
+        yield event
