@@ -161,6 +161,16 @@ def test_the_cases_may_be_in_a_folder_of_snapshots_or_a_warehouse(write: Write) 
     assert "secret" not in repr(stated)
 
 
+def test_a_warehouse_may_have_population_files_beside_it(write: Write) -> None:
+    warehouse = 'warehouse = { url = "local[2]", table = "c", population = ["data/people.csv"] }'
+    folder = write(FULL.replace(source_lines(), f"cases_at_most = 10\n{warehouse}"))
+
+    source = load_party(folder).data.source
+
+    assert isinstance(source, WarehouseTable)
+    assert source.population == (folder / "data" / "people.csv",)
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
@@ -242,7 +252,7 @@ def test_an_unknown_key_is_refused_by_name(write: Write, place: str, words: str)
         (r"^files = .*", 'files = "data.xml"', "files: wanted a list of texts"),
         (r"^complete = .*", 'complete = ["chemo"]', "wanted some of radio, surgery, systemic"),
         (r'^approval = "manual"', 'approval = "yes"', "wanted automatic or manual, got yes"),
-        (r"^kinds = .*", 'kinds = ["regression"]', "wanted some of counts, survival"),
+        (r"^kinds = .*", 'kinds = ["counts", "colours"]', "got colours"),
         (r"^epsilon_per_study = .*", "epsilon_per_study = 0", "wanted a number above 0"),
         (r"^epsilon_per_study = .*", "epsilon_per_study = -1.5", "wanted a number above 0"),
         (r"^epsilon_per_study = .*", "epsilon_per_study = nan", "wanted a number above 0"),

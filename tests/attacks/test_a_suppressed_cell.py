@@ -27,14 +27,15 @@ from upcare_mpc.mpc.conversion import unslice
 from upcare_mpc.mpc.engine import Engine
 from upcare_mpc.mpc.field import Words
 from upcare_mpc.mpc.opening import Passing, open_passing, seal_share, unseal_passing
+from upcare_mpc.mpc.programs.contract import Rules
 from upcare_mpc.mpc.programs.suppress import passing_cells
 from upcare_mpc.mpc.prss import LocalRandom
-from upcare_mpc.study.spec import Release
 
 SESSION = bytes(32)
 NAMES = ("de-a", "de-b", "fr-a")
 BOUND = 5
 CELLS = 640
+RULES = Rules(suppress_below=BOUND, cohort=CELLS)
 KEY = X25519PrivateKey.generate()
 NOISY = np.random.default_rng(7).integers(-8, 18, CELLS)
 HIDDEN = NOISY < BOUND
@@ -101,7 +102,7 @@ def release(spy: Spy) -> Outcome:
 
     async def party(engine: Engine) -> bytes:
         me = engine.index
-        passing = await passing_cells(engine, shares[me], Release(suppress_below=BOUND))
+        passing = await passing_cells(engine, shares[me], RULES)
         public = KEY.public_key().public_bytes_raw()
         return seal_share(
             shares[me], public, session=SESSION, sender=NAMES[me], index=me, passing=passing

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,6 +125,27 @@ def test_the_label_of_a_laplace_answer_has_no_rho(answer: Answer) -> None:
     label = answer.open().label()
 
     assert {label["rho"], label["rho_exact"], label["rho_delta"]} == {None}
+
+
+def test_the_label_says_the_noise_of_each_table_in_its_unit(answer: Answer) -> None:
+    opened = answer.open()
+    first = opened.question.layout.tables[0]
+    layout = replace(opened.question.layout, tables=(first, replace(first, name="b", weight=4)))
+
+    (one,) = opened.label()["tables"]
+    label = replace(opened, question=replace(opened.question, layout=layout)).label()
+
+    assert (one["name"], one["cells"], one["weight"]) == (first.name, first.cells, 1)
+    assert (one["error95"], one["noise_sd"]) == (label["error95"], label["noise_sd"])
+    assert label["tables"][0] == one
+    assert label["tables"][1] == {
+        "name": "b",
+        "cells": first.cells,
+        "weight": 4,
+        "error95": one["error95"] / 4,
+        "noise_sd": pytest.approx(one["noise_sd"] / 4),
+    }
+    json.dumps(label)
 
 
 def test_two_shares_open_and_the_label_says_that_they_are_unchecked(answer: Answer) -> None:

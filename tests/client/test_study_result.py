@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +17,20 @@ from test_result import Answer as Sealed
 
 from upcare_mpc.cli import show
 from upcare_mpc.client import Network, Study, StudyPreview, StudyResult
-from upcare_mpc.errors import ConfigError, InputError, ProtocolError, StudyError
+from upcare_mpc.client.platform import PlatformClient
+from upcare_mpc.client.rest import RestPlatform
+from upcare_mpc.errors import ConfigError, InputError, LinkError, ProtocolError, StudyError
 from upcare_mpc.kinds import Result
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sealed]:
-    network = registries(tmp_path_factory.mktemp("registries"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registries")
+
+
+@pytest.fixture(scope="module")
+def sealed(folder: Path) -> Iterator[Sealed]:
+    network = registries(folder)
     yield Sealed(network)
     network.close()
 
@@ -231,11 +239,9 @@ def test_a_preview_of_several_tables_says_which_counts_patients(sealed: Sealed) 
     preview = StudyPreview.of(study.question(1), [], [])
 
     weight = preview.question.layout.tables[0].weight
+    reach = preview.question.guarantee.error95 / weight
     assert weight > 1
-    assert (
-        f"a cell of exits: 95 % within {preview.question.guarantee.error95 / weight:.3g} "
-        in repr(preview)
-    )
+    assert f"a cell of exits: 95 % within {reach:.3g} patients" in repr(preview)
     assert len(preview.expected.figures) == len(preview.frame) > 0
 
 
@@ -263,3 +269,28 @@ def test_a_study_file_names_the_same_question_by_its_digest(result: StudyResult)
     canonical = result.study.spec.canonical()
 
     assert hashlib.sha256(b"upcare study v1\0" + canonical).hexdigest() == result.study.digest
+
+
+@pytest.mark.usefixtures("sealed")
+def test_the_public_interface_is_asked_where_an_address_is_stated(
+    folder: Path, tmp_path: Path
+) -> None:
+    me = Path(shutil.copytree(folder / "me", tmp_path / "me"))
+
+    with Network(me).platform() as platform:
+        assert isinstance(platform, PlatformClient)
+    with Network(me, url="https://localhost:1").platform() as platform:
+        assert isinstance(platform, RestPlatform)
+    with (me / "researcher.pub").open("a", encoding="utf-8") as file:
+        file.write('api = "https://localhost:1"\n')
+    with Network(me).platform() as platform:
+        assert isinstance(platform, RestPlatform)
+    with pytest.raises(LinkError, match=r"^the interface cannot be reached$"):
+        Network(me).catalogue()
+
+
+@pytest.mark.usefixtures("sealed")
+@pytest.mark.parametrize("url", ["http://example.org", "ftp://example.org", "nonsense"])
+def test_an_address_that_protects_nothing_is_refused(folder: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"^wanted the address of a public interface"):
+        Network(folder / "me", url=url).catalogue()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upcare_mpc.errors import ConfigError, DataError
-from upcare_mpc.ingest.delivery import Source, read
+from upcare_mpc.ingest.delivery import Source, read, reference
+from upcare_mpc.records.reference import NOTHING
 from upcare_mpc.records.variables import VARIABLES
 
 TRUTH = Path(__file__).parents[1] / "data" / "gbsg2_truth.csv"
@@ -319,3 +320,61 @@ def test_a_file_cut_anywhere_is_refused_or_loses_whole_rows_only(cut):
             continue
         assert party == "fr-b"
         assert delivery.tally.rejected == {}
+
+
+def reference_of(*texts):
+    sources = [
+        Source(f"file {number}", lambda text=text: io.BytesIO(text.encode()))
+        for number, text in enumerate(texts)
+    ]
+    return reference(sources)
+
+
+PEOPLE = "Calendar year;Sex;Age unit;Number of residents\n"
+DEATHS = "Calendar year;Sex;Age unit;All causes death probability\n"
+
+
+def test_population_and_life_table_are_read_beside_the_cases(party_file):
+    cases = party_file("fr-b")
+    people, deaths = PEOPLE + "2000;2;0-84;5\n2000;2;85+;1.5\n", DEATHS + "2000;1;0+;0.25\n"
+    sources = [
+        Source("f", lambda content=content: io.BytesIO(content))
+        for content in (people.encode(), cases, deaths.encode())
+    ]
+
+    found = reference(sources)
+
+    assert [group.count for group in found.residents] == [5.0, 1.5]
+    assert found.life_table.yearly == {("male", 2000): (0.25,)}
+    assert (
+        read(sources, complete=frozenset()).cases == read(sources[1:2], complete=frozenset()).cases
+    )
+    assert reference(sources[1:2]) == NOTHING
+
+
+def test_several_population_files_are_one():
+    found = reference_of(PEOPLE + "2000;2;85+;1\n", PEOPLE + "2000;2;0-84;5\n")
+
+    assert [group.stratum.first_age for group in found.residents] == [0, 85]
+    with pytest.raises(DataError, match="age 80 of female in 2000 twice"):
+        reference_of(PEOPLE + "2000;2;80+;1\n", PEOPLE + "2000;2;0-84;5\n")
+
+
+def test_a_life_table_with_a_gap_is_refused():
+    with pytest.raises(DataError, match="life table: it lacks age 1 of male in 2000"):
+        reference_of(DEATHS + "2000;1;0;0.1\n2000;1;2+;0.1\n")
+
+
+def test_a_delivery_of_population_files_alone_is_refused():
+    source = Source("people", lambda: io.BytesIO((PEOPLE + "2000;2;0+;1\n").encode()))
+
+    with pytest.raises(DataError, match="people: wanted a file of cases, got ENCR population"):
+        read([source], complete=frozenset())
+
+
+def test_a_mortality_file_is_refused():
+    header = "Calendar year;Sex;Age unit;Cause of death;Number of deaths\n"
+    source = Source("deaths", lambda: io.BytesIO(header.encode()))
+
+    with pytest.raises(DataError, match="deaths: wanted a file of cases, got ENCR mortality"):
+        read([source], complete=frozenset())

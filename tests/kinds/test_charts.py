@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 import vl_convert
+from cohorts import EXCESS, Aged, plain, survival_kind
 from gbsg2 import cases, laplace, study, survival
 
 from upcare_mpc import kinds
@@ -56,3 +58,23 @@ def test_a_table_of_three_dimensions_has_no_chart() -> None:
 
     with pytest.raises(StudyError, match="one or two dimensions"):
         kind.chart(result, title="t")
+
+
+def test_relative_survival_is_drawn_where_it_was_asked_for() -> None:
+    kind = survival_kind("interval_days = 365\nintervals = 5\nrelative = true")
+    vector = Aged.drawn(np.random.default_rng(1), 500, EXCESS).vector(kind)
+
+    svg = vl_convert.vegalite_to_svg(kind.chart(kind.finish(vector, LAW), title="t").to_json())
+
+    assert "relative survival" in svg
+
+
+def test_competing_causes_are_stacked() -> None:
+    causes = '[survival.competing.arms]\n"cancer" = "cause_group = cancer"'
+    kind = survival_kind(f"interval_days = 365\nintervals = 5\n{causes}")
+    vector = plain(np.random.default_rng(1), kind, 500, (0.1, 0.05))
+
+    svg = vl_convert.vegalite_to_svg(kind.chart(kind.finish(vector, LAW), title="t").to_json())
+
+    for words in ("cumulative incidence", "cancer", "unknown"):
+        assert words in svg

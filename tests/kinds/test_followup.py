@@ -25,7 +25,9 @@ def exits_of(kind: str, *, actuarial: bool) -> Exits:
 
 
 def log_survival(exits: Exits) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    values: np.ndarray[tuple[int], np.dtype[np.float64]] = np.log(LifeTable.of(exits, NONE).survival)
+    values: np.ndarray[tuple[int], np.dtype[np.float64]] = np.log(
+        LifeTable.of(exits, NONE).survival
+    )
     return values
 
 

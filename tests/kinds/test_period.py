@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cohorts import answered, covered, law_of, survival_kind, windowed
+from cohorts import at, coverage, law_of, survival_kind, windowed
 from gbsg2 import EXACT
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,11 +61,12 @@ def test_without_noise_the_table_equals_the_oracle_from_dates(
     rows = kind.finish(vector, EXACT).rows
 
     assert vector.sum() == len(patients)
-    for line, (_, row) in zip(
-        relative_survival(patients, kind.grid.edges), rows.iterrows(), strict=False
-    ):
+    lines = relative_survival(patients, kind.grid.edges)
+    for line, (_, row) in zip(lines, rows.iterrows(), strict=False):
         assert row["at_risk"] == line.at_risk
         assert row["events"] == line.deaths
+        if line.survival == 0:  # half a patient may be exposed and one die
+            break
         assert row["survival"] == pytest.approx(line.survival, abs=1e-9)
 
 
@@ -84,14 +85,15 @@ def test_everybody_is_in_a_possible_cell(
     if entry is not None and way is not None:
         assert period.possible()[entry, way] == 1
         here = [n for n in range(6) if compiled(period.under_observation(n))(record)]
-        assert here == list(range(entry, min(way // 2, 5) + 1))
+        assert here == list(range(max(entry - 1, 0), min(way // 2, 5) + 1))
 
 
 def test_most_cells_are_impossible_in_a_short_window() -> None:
     grid = Grid(interval_days=365, intervals=10, landmark_days=0)
 
-    assert Period(grid, 2015, 2015).possible().sum() < 0.25 * 10 * 21
-    assert np.triu(np.ones((10, 10))).sum() * 2 + 10 == Period(grid, 2000, 2030).possible().sum()
+    assert Period(grid, 2015, 2015).possible().sum() < 0.25 * 11 * 21
+    all_exits = Period(grid, 2000, 2030).possible().sum()
+    assert all_exits == 21 + np.triu(np.ones((10, 10))).sum() * 2 + 10
 
 
 def test_a_record_without_month_of_diagnosis_is_in_no_cell() -> None:
@@ -102,19 +104,41 @@ def test_a_record_without_month_of_diagnosis_is_in_no_cell() -> None:
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize(("patients", "epsilon"), [(500, 0.5), (500, 2), (2000, 1)])
+@pytest.mark.parametrize(("patients", "epsilon"), [(1000, 0.5), (1000, 2), (3000, 1)])
 def test_intervals_cover_19_times_in_20(patients: int, epsilon: float) -> None:
-    """800 studies: .95 is found outside .93 to .97 once in 100 runs; the seed is fixed."""
+    """1,000 studies: a true .95 is found outside .93 to .97 once in 250 runs; the seed is fixed."""
     kind = survival_kind("interval_days = 365\nintervals = 6\nperiod = { from = 2015, to = 2019 }")
-    noise, generator, truth = law_of(kind, epsilon), np.random.default_rng(9), np.exp(-0.15 * 5)
-    ci, dp, unaware = [], [], []
-    for _ in range(800):
-        vector = windowed(generator, kind, patients, 0.15)
-        exact = kind.finish(vector, EXACT).rows.iloc[4]
-        found = answered(kind, vector, noise, generator).rows.iloc[4]
-        ci.append(covered(found["ci_low"], truth, found["ci_high"]))
-        dp.append(covered(found["dp_low"], exact["survival"], found["dp_high"]))
-        unaware.append(covered(exact["ci_low"], found["survival"], exact["ci_high"]))
 
-    assert 0.93 <= np.mean(ci) <= 0.975
-    assert 0.93 <= np.mean(dp) <= 0.985
+    found = coverage(
+        kind,
+        lambda generator: windowed(generator, kind, patients, 0.15),
+        epsilon=epsilon,
+        read=at(4),
+        truth=float(np.exp(-0.15 * 5)),
+        studies=1000,
+    )
+
+    assert 0.93 <= found.ci <= 0.97
+    assert 0.93 <= found.dp <= 0.985
+    if epsilon == 0.5:
+        assert found.unaware < 0.93
+
+
+@pytest.mark.statistical
+def test_the_log_rank_test_holds_its_level_and_the_plain_one_does_not() -> None:
+    """1,500 true nulls at epsilon .5; a level of .05 is found above .066 once in 300 runs."""
+    options = "interval_days = 365\nintervals = 6\nperiod = { from = 2015, to = 2019 }\n"
+    one = survival_kind(options)
+    both = survival_kind(f"{options}[survival.arms]\n'a' = 'sex = male'\n'b' = 'true'")
+    law, generator = law_of(both, 0.5), np.random.default_rng(3)
+    aware, unaware = [], []
+    for _ in range(1500):
+        arms = [windowed(generator, one, patients, 0.15) for patients in (4000, 2000)]
+        exact = np.concatenate(arms)
+        noisy = exact + law.draws(exact.shape, generator).astype(np.int64)
+        test = both.finish(noisy, law).statistics["logrank"]
+        aware.append(test["p_noise_aware"] < 0.05)
+        unaware.append(test["p"] < 0.05)
+
+    assert np.mean(aware) <= 0.066
+    assert np.mean(unaware) > 0.075

@@ -16,9 +16,12 @@ from upcare_mpc.mpc.bits import Bits, Boolean
 from upcare_mpc.mpc.engine import Engine
 from upcare_mpc.mpc.field import Words
 from upcare_mpc.mpc.opening import Passing
+from upcare_mpc.mpc.programs.contract import Rules
 from upcare_mpc.mpc.programs.inputs import Signatures
 from upcare_mpc.mpc.programs.suppress import CHUNK_CELLS, agree_on_passing, passing_cells
 from upcare_mpc.mpc.prss import LocalRandom
+from upcare_mpc.study.expression import Integer, Truth
+from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
 from upcare_mpc.study.spec import Release
 
 COMMITTEES = [(3, 1), (5, 2), (7, 3)]
@@ -30,15 +33,17 @@ def decide(
     values: list[int],
     m: int = 3,
     t: int = 1,
+    cohort: int | None = None,
     **rules: int,
 ) -> tuple[Passing, list[tuple[int, int]]]:
     """What all parties find, and rounds and bytes of each."""
+    asked = Rules(cohort=len(values) if cohort is None else cohort, **rules)
     vector = field.encode(np.array(values, np.int64))
     shares = field.share(vector, parties=m, threshold=t, random=LocalRandom().words)
 
     async def work(engine: Engine) -> tuple[Passing, int, int]:
         rounds, sent = engine.rounds, engine.bytes_sent
-        passing = await passing_cells(engine, shares[engine.index], Release(**rules))
+        passing = await passing_cells(engine, shares[engine.index], asked)
         return passing, engine.rounds - rounds, engine.bytes_sent - sent
 
     results = together(m, t, work)
@@ -79,6 +84,27 @@ def test_both_rules(together: Together, m: int, t: int) -> None:
     assert met.shown.tolist() == [True, False, True]
     assert not below.cohort_met
     assert not below.shown.any()
+
+
+@pytest.mark.parametrize(("least", "met"), [(59, True), (60, True), (61, False)])
+def test_only_the_first_table_counts_towards_the_minimum(
+    together: Together, least: int, met: bool
+) -> None:
+    passing, _ = decide(together, [100, -40, 7_000, -9_000], minimum_cohort=least, cohort=2)
+
+    assert passing.cohort_met == met
+    assert passing.shown.tolist() == [met] * 4
+
+
+def test_the_minimum_is_in_the_unit_of_the_first_table() -> None:
+    """A tumour counts ``weight`` times in it, and the other tables not at all."""
+    dimension = Dimension("d", ("a", "b"))
+    measures = Measures(where=Truth(value=True), tables=(Measure((Integer(0),)),) * 2)
+    tables = (Table("patients", (dimension,), weight=3), Table("more", (dimension,), weight=5))
+
+    rules = Rules.of(Release(minimum_cohort=50), Layout.of(tables, measures))
+
+    assert rules == Rules(minimum_cohort=150, suppress_below=None, cohort=2)
 
 
 def test_the_total_of_many_cells_does_not_overflow(together: Together) -> None:

@@ -33,9 +33,10 @@ from lone_platform import LonePlatform  # noqa: E402 - found on the path that wa
 from said import permission  # noqa: E402
 from vault_world import PUBLIC, reader  # noqa: E402
 
-from upcare_mpc.node import sealing, vault  # noqa: E402
+from upcare_mpc.node import vault  # noqa: E402
 from upcare_mpc.node.sealing import Records  # noqa: E402
 from upcare_mpc.node.vault import RegistryVault  # noqa: E402
+from upcare_mpc.storage import snapshot  # noqa: E402
 from upcare_mpc.storage.consents import Consents  # noqa: E402
 from upcare_mpc.storage.database import Database  # noqa: E402
 from upcare_mpc.storage.schema import NODE  # noqa: E402
@@ -132,12 +133,12 @@ def main() -> None:
             key = reader(root, "use:hmb")
             return sum(batch.num_rows for batch in open_group(PUBLIC, key, store, root))
 
-        copy, policies, digest = vault.copy, Records._policies, sealing.read_digest
+        copy, policies, digest = vault.copy, Records._policies, snapshot.read_digest
         times.part(vault, "copy", "of_it_upload")
         times.part(Records, "_policies", "of_it_consents")
-        times.part(sealing, "read_digest", "of_it_snapshot_digest")
+        times.part(snapshot, "read_digest", "of_it_snapshot_digest")
         sealed = times.of("first_edition", run)
-        vault.copy, Records._policies, sealing.read_digest = copy, policies, digest
+        vault.copy, Records._policies, snapshot.read_digest = copy, policies, digest
         count = times.of("fetch_and_open", opened)
         assert count == args.patients * args.tumours
         day = date(2026, 11, 2)

@@ -54,7 +54,7 @@ cases_at_most = 1000
 [policy]
 approval = "{approval}"
 purposes = ["DUO:0000007"]
-kinds = ["counts"]
+kinds = ["counts", "incidence"]
 epsilon_per_study = 5.0
 [policy.caps]
 epsilon = 10.0

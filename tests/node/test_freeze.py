@@ -17,6 +17,7 @@ from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import ConfigError, DataError, RefusedError
 from upcare_mpc.node import freeze as module
 from upcare_mpc.node.freeze import Progress, freeze
+from upcare_mpc.records.reference import NOTHING
 from upcare_mpc.storage.arrivals import Arrivals
 from upcare_mpc.storage.partition import Partition
 from upcare_mpc.storage.snapshot import Manifest, Snapshots
@@ -49,6 +50,62 @@ def test_files_become_the_snapshot_in_force(tmp_path: Path) -> None:
     assert left(tmp_path) == [".json", ".key", ".lock", ".parquet", "current"]
     assert {now.stage for now in said} == {"checking", "reading", "freezing"}
     assert all(0 <= now.done <= now.whole for now in said)
+
+
+def population(folder: Path, people: int = 7) -> Path:
+    path = folder / "people.csv"
+    path.write_text(f"Calendar year;Sex;Age unit;Number of residents\n2000;2;0+;{people}\n")
+    return path
+
+
+def test_a_population_file_is_part_of_the_snapshot_and_of_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshots"
+    alone = freeze(DATA, folder)
+
+    first = freeze(replace(DATA, files=(*DATA.files, population(tmp_path))), folder)
+    again = freeze(replace(DATA, files=(*DATA.files, population(tmp_path))), folder)
+    other = freeze(replace(DATA, files=(*DATA.files, population(tmp_path, 8))), folder)
+
+    snapshots = Snapshots(folder)
+    assert again == first
+    assert len({alone.digest, first.digest, other.digest}) == 3
+    assert first.tumours == alone.tumours
+    assert [group.count for group in snapshots.reference(first).residents] == [7]
+    assert [group.count for group in snapshots.reference(other).residents] == [8]
+    assert snapshots.reference(alone) == NOTHING
+    assert snapshots.checked_rows(other) == snapshots.rows(other)
+
+
+def test_a_population_that_was_changed_in_its_snapshot_is_noticed(tmp_path: Path) -> None:
+    manifest = freeze(replace(DATA, files=(*DATA.files, population(tmp_path))), tmp_path / "s")
+    path = Snapshots(tmp_path / "s").rows(manifest).with_suffix(".reference")
+    path.write_bytes(path.read_bytes().replace(b"7", b"9"))
+
+    with pytest.raises(DataError, match="other rows than its name says"):
+        Snapshots(tmp_path / "s").checked_rows(manifest)
+
+
+def test_a_population_goes_with_its_snapshot(tmp_path: Path) -> None:
+    freeze(replace(DATA, files=(*DATA.files, population(tmp_path))), tmp_path / "s")
+    deletions = tmp_path / "deletions.csv"
+    deletions.write_text("patient;tumour;reporter;message\n")
+
+    freeze(replace(DATA, deletions=deletions), tmp_path / "s")
+
+    assert left(tmp_path / "s") == [".destroyed", ".json", ".key", ".lock", ".parquet", "current"]
+
+
+def test_a_bad_population_file_is_refused_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("cases were read")
+
+    monkeypatch.setattr(module, "_read", never)
+    bad = population(tmp_path, -7)
+
+    with pytest.raises(DataError, match=r"^people.csv: row 1: wanted a number"):
+        freeze(replace(DATA, files=(*DATA.files, bad)), tmp_path / "s")
 
 
 def test_the_same_files_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

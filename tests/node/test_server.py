@@ -24,6 +24,7 @@ from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.server import MAX_SESSIONS
 from upcare_mpc.records.availability import Availability, listed_variables
 from upcare_mpc.storage.schema import QUESTIONS
+from upcare_mpc.study.language import parse
 
 Quote = coordinator_pb2.Quote
 
@@ -191,6 +192,27 @@ def test_a_quote_over_budget_is_no_in_words(network: Registries) -> None:
 
     assert answer.verdict == Quote.VERDICT_NO
     assert "epsilon 3 asked, 2 left under the cap for all studies" in answer.reason
+
+
+def test_what_a_population_file_lacks_is_said_before_anything_is_spent(
+    network: Registries,
+) -> None:
+    """In the quote, and again to a platform that proposes the session all the same."""
+    study = replace(
+        counts(), kind="incidence", options={}, where=parse("diagnosis_year = 1986", place="")
+    )
+    request = network.request(study)
+    registry = network["de-a"]
+
+    (answer,) = registry.hears(offer=coordinator_pb2.Offer(request=request, submitted=True))
+    _, proposal = network.proposal(study, request)
+    (refused,) = registry.hears(proposal=proposal)
+
+    assert answer.quote.verdict == Quote.VERDICT_NO
+    assert answer.quote.reason == "has no population file"
+    assert refused.failure.text == "has no population file"
+    assert registry.charges == []
+    assert registry.workers == []
 
 
 def test_a_damaged_journal_is_a_no_not_a_silence(network: Registries) -> None:

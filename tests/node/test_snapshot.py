@@ -4,24 +4,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from upcare_mpc.config import Calendar, Data, DataFiles, SnapshotFolder
 from upcare_mpc.consent.gate import Gate
 from upcare_mpc.consent.model import Activity, Answer, Consent
 from upcare_mpc.consent.use import Use, of_study
-from upcare_mpc.errors import ConfigError, DataError
+from upcare_mpc.errors import ConfigError, DataError, RefusedError
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.node.consents import Freezes
 from upcare_mpc.node.freeze import freeze
-from upcare_mpc.node.snapshot import Snapshot, load_snapshot, renewed, snapshots_of
+from upcare_mpc.node.snapshot import STRATUM_S, Snapshot, load_snapshot, renewed, snapshots_of
 from upcare_mpc.records.case import Case
 from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import NODE
 from upcare_mpc.storage.snapshot_rows import pseudonym
+from upcare_mpc.study import language
+from upcare_mpc.study.expression import Integer
+from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import parse
 
@@ -94,6 +100,33 @@ def one_who_counts() -> Case:
         for case in cases()
         if counted([other for other in cases() if other.patient_id != case.patient_id]) != everybody
     )
+
+
+RATES = Measures(
+    where=language.parse("diagnosis_year between 1984 and 1991", place=""),
+    tables=(Measure((Integer(0),)), Measure((Integer(0),), of="residents")),
+)
+ALL = (Dimension("all", ("all",)),)
+RATES_LAYOUT = Layout.of((Table("cases", ALL), Table("people", ALL)), RATES)
+RATES_KIND: Any = SimpleNamespace(measures=lambda: RATES, layout=lambda: RATES_LAYOUT)
+
+
+def test_population_files_are_counted_with_the_cases_and_named_with_them(here: Registry) -> None:
+    beside = tuple(DELIVERY.with_name(f"{name}.csv") for name in ("population", "life_table"))
+    data = replace(DATA, source=replace(FILES, files=(DELIVERY, *beside)))
+    alone = here.load()
+
+    whole = here.load(data)
+
+    whole.check_reference(RATES_KIND)
+    vector = np.frombuffer(whole.tabulate(RATES_KIND, USE), "<i8").tolist()
+    assert vector == [63, 122_136]
+    assert whole.digest != alone.digest
+    assert whole.tabulate(KIND, USE) == alone.tabulate(KIND, USE)
+    assert whole.reference_time(RATES_KIND) == pytest.approx(STRATUM_S * 288)
+    assert whole.reference_time(KIND) == 0
+    with pytest.raises(RefusedError, match=r"^has no population file$"):
+        alone.check_reference(RATES_KIND)
 
 
 def test_the_digest_is_the_same_again_and_another_at_another_registry(

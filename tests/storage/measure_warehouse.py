@@ -96,7 +96,7 @@ def show(
 
 def vector(found: dict[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
     cells = np.zeros(QUESTION[1].cells, np.int64)
-    cells[found["cell"]] = found["tumours"]
+    cells[found["cell"]] = found["amount"]
     return cells
 
 

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ from upcare_mpc.storage.snapshot_engine import ALL_PATIENTS, Engine, open_duck
 from upcare_mpc.storage.snapshot_rows import pseudonym, pseudonyms
 from upcare_mpc.study import language
 from upcare_mpc.study.expression import Expression, Integer, Truth
-from upcare_mpc.study.layout import Layout, Measure, Measures
+from upcare_mpc.study.layout import ExpectedDeath, Factor, Layout, Measure, Measures
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import parse
 
@@ -206,6 +207,22 @@ def test_a_snapshot_without_a_tumour_counts_nothing(tmp_path: Path) -> None:
 
     assert engine.tabulate(EVERYBODY, line(2, EVERYBODY), ALL_PATIENTS).tolist() == [0, 0]
     engine.close()
+
+
+def test_without_a_life_table_no_death_is_expected(everybody: Engine) -> None:
+    chance = Factor(ExpectedDeath(0, 365), 0, 1000)
+    measures = replace(
+        EVERYBODY, tables=(Measure((Integer(0),)), Measure((Integer(0),), (chance,)))
+    )
+    one = line(1, EVERYBODY).tables[0]
+    layout = Layout.of((one, replace(one, name="expected")), measures)
+
+    alone = everybody.tabulate(measures, layout, ALL_PATIENTS)
+    beside = everybody.tabulate(measures, layout, ALL_PATIENTS, REFERENCE)
+
+    assert alone.tolist() == tabulate(measures, layout, CROWD).tolist()
+    assert alone[0] == beside[0] > 0
+    assert alone[1] == 0 < beside[1]
 
 
 @pytest.mark.parametrize(

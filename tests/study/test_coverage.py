@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from upcare_mpc.records.availability import Availability, listed_variables
 from upcare_mpc.records.case import Case
-from upcare_mpc.study.coverage import Gaps, asked_years, gaps
+from upcare_mpc.study.coverage import Gaps, asked_years, gaps, years_of
 from upcare_mpc.study.evaluation import compiled
 from upcare_mpc.study.language import parse
 from upcare_mpc.study.layout import Measure, Measures
@@ -59,6 +59,17 @@ def test_years_of_a_dimension_narrow_too() -> None:
 
     assert asked_years(measures("diagnosis_year >= 1990", axis)) == (1990, 1999)
     assert asked_years(measures("diagnosis_year >= 1990", open_end)) == (1990, 2100)
+
+
+def test_the_years_of_several_tables_are_those_of_any() -> None:
+    cases = parse("choose when diagnosis_year = 1990 then 0 end", place="", want="integer")
+    people = parse("choose when diagnosis_year = 1987 then 0 end", place="", want="integer")
+    where = parse("diagnosis_year <= 1988 or diagnosis_year = 1990", place="")
+    both = Measures(where=where, tables=(Measure((cases,)), Measure((people,), of="residents")))
+
+    assert asked_years(both) == (1987, 1990)
+    assert years_of(where, both.tables[0]) == (1990, 1990)
+    assert years_of(where, both.tables[1]) == (1987, 1987)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from upcare_mpc.errors import StudyError
 from upcare_mpc.records.case import Case
+from upcare_mpc.records.reference import LifeTable, Reference, Residents, Stratum
 from upcare_mpc.study.evaluation import compiled
+from upcare_mpc.study.expression import Integer
 from upcare_mpc.study.language import parse
-from upcare_mpc.study.layout import Dimension, Factor, Layout, Measure, Measures, Table
+from upcare_mpc.study.layout import (
+    Dimension,
+    ExpectedDeath,
+    Factor,
+    Layout,
+    Measure,
+    Measures,
+    Table,
+)
 from upcare_mpc.study.rows import tabulate, tally
 
 SEX = parse("choose when sex = female then 0 when sex = male then 1 end", place="", want="integer")
@@ -159,3 +170,81 @@ def test_one_patient_moves_the_vector_by_no_more_than_the_bound(
     assert np.count_nonzero(moved) <= bound.d0
     assert moved.sum() <= bound.d1
     assert moved.max() <= bound.dinf
+
+
+YEAR = 365
+
+
+def rates(*tables: Measure, where: str = "true") -> tuple[Measures, Layout]:
+    """Some tables of the two sexes, after one of tumours; their names are their numbers."""
+    asked = Measures(where=parse(where, place=""), tables=(Measure((SEX,)), *tables))
+    dimensions = SEXES.tables[0].dimensions
+    named = (Table(str(i), dimensions, weight=1 + i) for i in range(1 + len(tables)))
+    return asked, Layout.of(tuple(named), asked)
+
+
+def test_a_table_adds_up_the_products_of_its_factors_within_their_bounds() -> None:
+    """Weight 2: each unit counts twice; 40 - 60 counts as -10, 75 - 60 as 15, 99 - 60 as 20."""
+    years = Factor(parse("age - 60", place="", want="integer"), -10, 20)
+    grade = Factor(parse("choose when grade = 3 then 3 end", place="", want="integer"), 0, 2)
+    cases = [
+        case(patient_id=str(i), sex="male", age=age, grade=grade)
+        for i, (age, grade) in enumerate([(40, "3"), (75, "3"), (99, None), (None, "3"), (99, "3")])
+    ]
+
+    vector = tabulate(*rates(Measure((SEX,), (years,)), Measure((SEX,), (years, grade))), cases)
+
+    assert vector.tolist() == [0, 5, 0, 2 * (-10 + 15 + 20 + 20), 0, 3 * 2 * (-10 + 15 + 20)]
+
+
+def test_what_is_left_out_of_one_table_counts_in_the_others() -> None:
+    sums = Measure((SEX,), (Factor(parse("age", place="", want="integer"), 0, 120),))
+    counted = tally(*rates(sums), [case(sex="male"), case(patient_id="q", sex="male", age=7)])
+
+    assert counted.vector.tolist() == [0, 2, 0, 14]
+    assert (counted.matched, counted.skipped) == (2, 0)
+
+
+def test_expected_deaths_are_those_of_the_life_table() -> None:
+    life_table = LifeTable({("female", year): (0.1, 0.2, 0.5) for year in (2000, 2001)})
+    expected = Factor(ExpectedDeath(0, YEAR), 0, 300)
+    known = {"sex": "female", "age": 1, "diagnosis_year": 2000}
+    odd: list[dict[str, Any]] = [
+        known,  # 200 in a thousand
+        known | {"age": 7},  # half of them die, which counts as 300
+        known | {"diagnosis_year": 2050, "age": 0},  # as in 2001
+        known | {"diagnosis_year": 1999},  # unknown from here on
+        known | {"diagnosis_year": 2101},
+        known | {"age": None},
+        known | {"age": -1},
+        known | {"age": 121},
+        known | {"sex": "male"},
+    ]
+    cases = [case(patient_id=str(i), **values) for i, values in enumerate(odd)]
+
+    question = rates(Measure((Integer(0),), (expected,)))
+    vector = tabulate(*question, cases, Reference(life_table=life_table))
+
+    assert vector.tolist()[2:] == [2 * (200 + 300 + 100), 0]
+    assert tabulate(*question, cases).tolist()[2:] == [0, 0]
+
+
+def test_residents_are_counted_beside_the_tumours() -> None:
+    people = Measure((SEX,), of="residents")
+    residents = (
+        Residents(Stratum(2000, "female", 0, 4, None), 10),
+        Residents(Stratum(2000, "male", 0, 4, None), 9),
+    )
+
+    vector = tabulate(
+        *rates(people, where="sex = male"),
+        [case(sex="male"), case(patient_id="q", sex="female")],
+        Reference(residents=residents),
+    )
+
+    assert vector.tolist() == [0, 1, 0, 18]
+
+
+def test_measures_of_another_layout_are_not_counted() -> None:
+    with pytest.raises(StudyError, match="one measure a table"):
+        tabulate(measures(), rates(Measure((SEX,)))[1], [])

@@ -18,7 +18,15 @@ from upcare_mpc.study.expression import (
     Truth,
 )
 from upcare_mpc.study.language import parse
-from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
+from upcare_mpc.study.layout import (
+    Dimension,
+    ExpectedDeath,
+    Factor,
+    Layout,
+    Measure,
+    Measures,
+    Table,
+)
 from upcare_mpc.study.sql import MAX_INTEGER, MAX_STEPS, count_query, sql
 
 
@@ -81,6 +89,22 @@ def test_an_expression_of_too_many_steps_is_refused() -> None:
 def test_axes_that_are_not_those_of_the_layout_are_refused() -> None:
     with pytest.raises(StudyError, match="one axis a dimension"):
         count_query(measures(Truth(value=True), axes=2), ONE)
+
+
+def test_what_tables_share_is_worked_out_once_and_a_life_table_read_only_if_asked() -> None:
+    age, grade = Factor(Field("age"), 0, 9), Factor(Integer(7), 0, 9)
+    axes = (parse("diagnosis_year // 10", place="", want="integer"),)
+    dimension = (Dimension("d", ("0", "1")),)
+
+    def query(*factors: Factor) -> str:
+        tables = (Measure(axes), Measure(axes, (age,)), Measure(axes, factors))
+        asked = Measures(where=Truth(value=True), tables=tables)
+        layout = Layout.of(tuple(Table(str(i), dimension) for i in range(3)), asked)
+        return count_query(asked, layout)
+
+    assert query(age, grade).count("diagnosis_year") == 2  # within the bound a patient, and beyond
+    assert "expected" not in query(age, grade)
+    assert "LEFT JOIN expected" in query(Factor(ExpectedDeath(0, 365), 0, 1000))
 
 
 def nested(depth: int) -> Expression:

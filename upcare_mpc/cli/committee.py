@@ -10,7 +10,7 @@ import datetime
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -22,7 +22,7 @@ from upcare_mpc.errors import SessionError
 from upcare_mpc.link.certificates import Identity, Network, new_authority
 from upcare_mpc.mpc.noise import Law
 from upcare_mpc.mpc.opening import open_sealed
-from upcare_mpc.mpc.programs.contract import program_of
+from upcare_mpc.mpc.programs.contract import Rules, program_of
 from upcare_mpc.mpc.programs.fill import LIFE_BYTES, Fill, Seat
 from upcare_mpc.mpc.programs.segments import Segments
 from upcare_mpc.node.assignment import Reach
@@ -154,6 +154,7 @@ class _Committee:
         """Run one session and open its result."""
         key = X25519PrivateKey.generate()
         descriptor = self._descriptor(cells, noise, key)
+        rules = Rules(**asdict(self._release), cohort=cells)
         outputs: dict[int, Message] = {}
 
         def answer(place: int, message: Message) -> str | None:
@@ -169,7 +170,7 @@ class _Committee:
                 identity=identity,
                 certificates=self._certificates,
                 law=self._law,
-                release=self._release,
+                rules=rules,
                 reach=REACH,
             )
 

@@ -16,12 +16,13 @@ from rich.table import Table
 
 from upcare_mpc.cli import show
 from upcare_mpc.cli.local import local_data
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local_network import START_S, LocalNetwork, LocalPolicy
 from upcare_mpc.cli.study import follow, preview_lines, read_study
 from upcare_mpc.client.platform import PlatformClient
+from upcare_mpc.client.rest import RestPlatform
 from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.config import DataFiles
-from upcare_mpc.errors import ConfigError, SessionError, UpcareError
+from upcare_mpc.errors import ConfigError, LinkError, SessionError, UpcareError
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds import NoiseLaw
 from upcare_mpc.kinds.noise_utility import compare
@@ -31,9 +32,10 @@ from upcare_mpc.records.case import Case
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import Study
 
-__all__ = ["demo"]
+__all__ = ["answering_api", "demo"]
 
 REPEATS = 200
+FIVE_YEARS_DAYS = 1826
 SERVED_EPSILON = Fraction(50)
 NO_NOISE = NoiseLaw(variance=0, quantile95=0, scale=0)  # of the truth
 
@@ -106,13 +108,17 @@ def _serve(asked: Study, data: dict[str, DataFiles], folder: Path) -> None:
     network = LocalNetwork(data=data, overlap=asked.overlap or 2, policy=policy)
     with network:
         network.wait_until_attending(asked)
+        url = answering_api(network)
         shutil.copytree(network.folder / "researcher", folder)
+        with (folder / "researcher.pub").open("a", encoding="utf-8") as public:
+            public.write(f'api = "{url}"\n')
         written = [path.name for path in folder.iterdir()]
         try:
             for line in (
                 f"{', '.join(data)} are running; Ctrl-C ends them",
                 f'  in Python:    Network("{folder}")',
                 f"  in a shell:   upcare study submit STUDY --as {folder} --wait",
+                f"  interface:    {url}/v1",
                 f"  epsilon {SERVED_EPSILON} at each registry for all questions together",
             ):
                 show.talk.print(line)
@@ -126,6 +132,26 @@ def _serve(asked: Study, data: dict[str, DataFiles], folder: Path) -> None:
                 (folder / name).unlink(missing_ok=True)
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def answering_api(network: LocalNetwork) -> str:
+    """Start the public interface of a network, and wait until it answers; its URL.
+
+    Raises:
+        LinkError: It does not.
+    """
+    url = network.start_api()
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with RestPlatform(url, network.researcher) as platform:
+                platform.catalogue()
+        except LinkError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return url
 
 
 def _ask(platform: PlatformClient, asked: Study) -> OpenedResult:
@@ -171,9 +197,10 @@ def _compare_with_truth(asked: Study, data: dict[str, DataFiles], opened: Opened
         repeats=REPEATS,
         generator=np.random.default_rng(),
     )
-    truth = kind.finish(vectors.sum(axis=0), NO_NOISE).rows["survival"].astype(float)
     ours = opened.result.rows["survival"].astype(float)
-    once = float(((ours - truth) ** 2).mean() ** 0.5)
+    once = float(((ours - utility.rows["survival"].astype(float)) ** 2).mean() ** 0.5)
+    ends = utility.rows["end_days"].to_numpy()
+    five_years = ends == ends[np.argmin(abs(ends - FIVE_YEARS_DAYS))]
     table = Table(
         title=f"Error of the survival curve in percentage points, epsilon {float(asked.epsilon):g}",
         title_justify="left",
@@ -184,12 +211,13 @@ def _compare_with_truth(asked: Study, data: dict[str, DataFiles], opened: Opened
     for column in ("answer", "whole curve", "at five years"):
         table.add_column(column, justify="left" if column == "answer" else "right", no_wrap=True)
     table.add_row("pooled truth", "0", "0")
-    for name, error in (
-        ("one registry alone (the largest), no noise", utility.alone),
-        (f"five independent local noises, over {REPEATS} repeats", utility.local),
-        (f"one joint noise, over {REPEATS} repeats", utility.joint),
+    for name, way in (
+        ("one registry alone (the largest), no noise", "alone"),
+        (f"five independent local noises, over {REPEATS} repeats", "local"),
+        (f"one joint noise, over {REPEATS} repeats", "joint"),
     ):
-        table.add_row(name, f"{100 * error.curve:.2f}", f"{100 * error.five_years:.2f}")
+        curve, five = utility.error(way), utility.error(way, five_years)
+        table.add_row(name, f"{100 * curve:.2f}", f"{100 * five:.2f}")
     table.add_row("the answer above, this once", f"{100 * once:.2f}", "")
     show.out.print(table)
     p = opened.result.statistics["logrank"]["p_noise_aware"]

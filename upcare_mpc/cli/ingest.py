@@ -82,7 +82,8 @@ def ingest(
     """Read a registry's files in any supported format and freeze them into a snapshot.
 
     A PATH is a file, or a folder with all files below it in the order of their names. Where two
-    contradict each other, the later one counts. After an interruption, say the same again: reading
+    contradict each other, the later one counts. ENCR population files and life tables among them
+    are frozen beside the cases. After an interruption, say the same again: reading
     goes on where it was. Until the new snapshot is whole, the old one stays in force.
 
     A report on the quality of the data is shown, and written beside the snapshot. Its figures are
@@ -108,10 +109,13 @@ def ingest(
 
     with _progress() as progress:
         manifest = freezing.freeze(data, folder, progress=progress, afterwards=report)
+    beside = Snapshots(folder).reference(manifest).described()
     if as_json:
-        click.echo(json.dumps(_summary(manifest)))
+        click.echo(json.dumps(_summary(manifest, beside)))
         return
     click.echo((folder / REPORTS[0]).read_text("utf-8"), nl=False)
+    if beside:
+        show.talk.print(f"Frozen with it: {beside}.")
     show.talk.print(f"The report is in {', '.join(REPORTS)} beside the snapshot, in {folder.name}.")
     show.talk.print(f"A proposal for what you may state about your data is in {_PROPOSAL}.")
 
@@ -185,7 +189,7 @@ def _progress() -> Iterator[Callable[[freezing.Progress], None]]:
         yield move
 
 
-def _summary(manifest: Manifest) -> dict[str, Any]:
+def _summary(manifest: Manifest, beside: str) -> dict[str, Any]:
     account = manifest.account
     return {
         "snapshot": manifest.digest.hex(),
@@ -196,4 +200,5 @@ def _summary(manifest: Manifest) -> dict[str, Any]:
         "rejected": dict(account.rejected),
         "remarks": dict(account.remarks),
         "formats": dict(account.formats),
+        "beside": beside,
     }

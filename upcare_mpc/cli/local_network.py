@@ -109,6 +109,30 @@ class LocalNetwork:
         """Start, or start again, one registry's node."""
         self._start(name, "node", "serve", "--party", str(self.party_folder(name)))
 
+    def start_api(self) -> str:
+        """Start the public interface, certified by the network, and return its URL.
+
+        Raises:
+            SessionError: It does not listen in time.
+        """
+        network, identity = self.folder / "network", self.folder / "api"
+        if not identity.exists():
+            admit_party(network, "api", role="platform", out=identity)
+        address = f"127.0.0.1:{_free_ports(1)[0]}"
+        self._start(
+            "api",
+            *("api", "serve", "--network", str(network), "--platform", self.researcher.platform),
+            *("--listen", address, "--certificate", str(identity / "party.pem")),
+            *("--key", str(identity / "party.key")),
+        )
+        deadline = time.monotonic() + START_S
+        while f"https://{address}" not in self.log("api"):
+            self._raise_if_ended()
+            if time.monotonic() > deadline:
+                raise SessionError(f"the public interface did not listen in {START_S:.0f} s")
+            time.sleep(0.05)
+        return f"https://{address}"
+
     def log(self, name: str) -> str:
         """What a process has logged so far."""
         path = self.folder / f"{name}.log"

@@ -29,6 +29,7 @@ COMMANDS = {  # loaded when asked for: a node need not load what only plots need
     "authority": "upcare_mpc.cli.authority:authority",
     "access": "upcare_mpc.cli.access:access",
     "coordinator": "upcare_mpc.cli.coordinator:coordinator",
+    "api": "upcare_mpc.cli.api:api",
     "researcher": "upcare_mpc.cli.researcher:researcher",
     "catalogue": "upcare_mpc.cli.catalogue:catalogue",
     "study": "upcare_mpc.cli.study:study",

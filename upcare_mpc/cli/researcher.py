@@ -1,10 +1,15 @@
-"""`upcare researcher`: make a researcher's keys."""
+"""`upcare researcher`: make a researcher's keys, and sign with them what is sent by other means."""
 
+import json
+import time
 from pathlib import Path
 
 import click
 
-from upcare_mpc.client.researcher import new_researcher
+from upcare_mpc.cli.study import as_option, read_study
+from upcare_mpc.client.researcher import Researcher, new_researcher
+from upcare_mpc.client.signed_json import authorization_text, request_json
+from upcare_mpc.client.tokens import MAX_HOURS, SCOPES, new_token
 
 __all__ = ["researcher"]
 
@@ -32,3 +37,61 @@ def init(folder: Path, identity_folder: Path, platform: str) -> None:
     public = new_researcher(folder, identity_folder=identity_folder, platform=platform)
     click.echo(public)
     click.echo("give this key to the registries; researcher.key stays with you", err=True)
+
+
+@researcher.command()
+@as_option
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    default=SCOPES,
+    help="What the token allows, may be given several times; everything unless stated.",
+)
+@click.option(
+    "--hours",
+    type=click.IntRange(1, MAX_HOURS),
+    default=1,
+    show_default=True,
+    help="How long it holds.",
+)
+def token(folder: Path, scopes: tuple[str, ...], hours: int) -> None:
+    """Print a token for the network's public interface, signed with your key.
+
+    Example: upcare researcher token --as me --scope catalogue --hours 8
+    """
+    made = new_token(Researcher.load(folder), scopes, seconds=hours * 3600, now=time.time())
+    click.echo(made)
+
+
+@researcher.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@as_option
+def sign(file: Path, folder: Path) -> None:
+    """Print a study as a signed question, for the public interface; it is valid for a week.
+
+    Nothing is sent.
+
+    Example: upcare researcher sign study.toml --as me > question.json
+    """
+    request = Researcher.load(folder).request(read_study(file), now=time.time())
+    click.echo(json.dumps(request_json(request)))
+
+
+@researcher.command()
+@click.argument("method", type=click.Choice(["list", "watch", "result"]))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@as_option
+def authorize(method: str, file: Path | None, folder: Path) -> None:
+    """Print the header Upcare-Authorization about one of your studies; it is valid for ten minutes.
+
+    METHOD is watch or result, with the study's file; or list, without. Nothing is sent.
+
+    Example: upcare researcher authorize watch study.toml --as me
+    """
+    if (method == "list") != (file is None):
+        raise click.UsageError("watch and result want a study file, list wants none")
+    study = b"" if file is None else read_study(file).digest
+    authorization = Researcher.load(folder).authorize(study, method, now=time.time())
+    click.echo(authorization_text(authorization))

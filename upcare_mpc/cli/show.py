@@ -216,9 +216,7 @@ def _print_label(opened: OpenedResult) -> None:
         ("delta", delta),
         *rho,
         ("unit", f"{guarantee.unit}, known to at most {guarantee.overlap} registries"),
-        ("noise", f"{scale}, sd {label['noise_sd']:.2f} patients a cell"),
-        ("error", f"95 % of cells within {guarantee.error95} patients of the truth"),
-        ("cells", str(label["cells"])),
+        *_noise_lines(scale, label),
         *(("rule", rule) for rule in _rules(question)),
         ("study", question.digest.hex()),
         ("session", opened.session.hex()),
@@ -232,6 +230,20 @@ def _print_label(opened: OpenedResult) -> None:
     for name, value in rows:
         table.add_row(name, value)
     out.print(table)
+
+
+def _noise_lines(scale: str, label: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The noise in the counts; of tables with other units, in the unit of each."""
+    tables = label["tables"]
+    if [table["weight"] for table in tables] == [1]:
+        yield "noise", f"{scale}, sd {label['noise_sd']:.2f} patients a cell"
+        yield "error", f"95 % of cells within {label['error95']} patients of the truth"
+    else:
+        yield "noise", f"{scale}, divided by the weight of a table"
+        for table in tables:
+            spread = f"sd {table['noise_sd']:.3g}, 95 % within {table['error95']:.3g} of the truth"
+            yield "error", f"{table['name']}: {table['cells']} cells, {spread}"
+    yield "cells", str(label["cells"])
 
 
 def as_json(opened: OpenedResult, *, seconds: dict[str, float]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """A network of registries, as a researcher reaches it from Python.
 
     network = Network("me")                  # her folder; or UPCARE_RESEARCHER in the environment
+    network = Network("me", url="https://upcare.example")      # over the public interface
     result = network.submit(study).wait()
 
-Reaching it means asking its platform, which is trusted with nothing: questions are signed here,
-answers are sealed to her and checked here. No connection is kept open between calls.
+Reaching it means asking its platform, over gRPC or over the public interface in front of it. Both
+are trusted with nothing: questions are signed here, answers are sealed to her and checked here. No
+connection is kept open between calls.
 """
 
 import os
@@ -16,6 +18,7 @@ from upcare_mpc.client.job import Job
 from upcare_mpc.client.platform import Answer, CatalogueEntry, Event, PlatformClient
 from upcare_mpc.client.preview import StudyPreview
 from upcare_mpc.client.researcher import Researcher
+from upcare_mpc.client.rest import RestPlatform
 from upcare_mpc.client.result import OpenedResult, open_papers
 from upcare_mpc.client.study import Study
 from upcare_mpc.client.study_result import StudyResult, written
@@ -64,11 +67,21 @@ class Network:
         researcher: Her keys, the network's trust anchor, and what its registries have agreed on.
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        url: str | None = None,
+        ca: str | Path | None = None,
+    ) -> None:
         """Read a researcher's folder; asks nobody.
 
         Args:
             folder: Made by ``upcare researcher init``; UPCARE_RESEARCHER unless stated.
+            url: Address of the public interface; unless stated the one in the folder
+                (``Researcher.api``), and if there is none, the platform is asked over gRPC.
+            ca: Certificates (PEM) that vouch for the host in the URL; the network's own unless
+                stated.
 
         Raises:
             ConfigError: No folder is named, or a file in it is missing or not usable.
@@ -79,6 +92,8 @@ class Network:
                 "network: wanted a researcher's folder, or UPCARE_RESEARCHER in the environment"
             )
         self.researcher = Researcher.load(Path(named))
+        self._url = url or self.researcher.api
+        self._ca = None if ca is None else Path(ca)
 
     @property
     def name(self) -> str:
@@ -86,8 +101,14 @@ class Network:
         return self.researcher.agreement.name
 
     def platform(self) -> Platform:
-        """Make a connection; the caller closes it (``with``)."""
-        return PlatformClient(self.researcher)
+        """Make a connection; the caller closes it (``with``).
+
+        Raises:
+            ConfigError: The address or the certificates are not usable.
+        """
+        if self._url is None:
+            return PlatformClient(self.researcher)
+        return RestPlatform(self._url, self.researcher, ca=self._ca)
 
     def catalogue(self) -> "pd.DataFrame":
         """What registries state about their data; spends nothing.

@@ -17,7 +17,16 @@ from upcare_mpc.link.calls import CALL_S, platform_channel, translated
 from upcare_mpc.records.availability import Availability
 from upcare_mpc.study.spec import Study
 
-__all__ = ["Answer", "CatalogueEntry", "Event", "PlatformClient"]
+__all__ = [
+    "Answer",
+    "CatalogueEntry",
+    "Event",
+    "PlatformClient",
+    "answer_of",
+    "entry_of",
+    "event_of",
+    "raise_bad_end",
+]
 
 _YEAR_10000 = 253_402_300_800  # seconds since 1970
 _VERDICTS = {
@@ -101,16 +110,7 @@ class PlatformClient:
             response = self._stub.Preview(
                 coordinator_pb2.PreviewRequest(request=request), timeout=CALL_S
             )
-        return [
-            Answer(
-                registry=one_line(quote.registry),
-                verdict=_VERDICTS.get(quote.verdict, "no"),
-                reason=one_line(quote.reason),
-                epsilon_left=exact_fraction(quote.epsilon_left) if quote.epsilon_left else None,
-                rho_left=exact_fraction(quote.rho_left) if quote.rho_left else None,
-            )
-            for quote in response.quotes
-        ]
+        return [answer_of(quote) for quote in response.quotes]
 
     def catalogue(self) -> list[CatalogueEntry]:
         """List what the registries state about their data; asks no registry, spends nothing.
@@ -121,7 +121,7 @@ class PlatformClient:
         """
         with translated():
             response = self._stub.Catalogue(coordinator_pb2.CatalogueRequest(), timeout=CALL_S)
-        return [_entry(entry) for entry in response.entries]
+        return [entry_of(entry) for entry in response.entries]
 
     def submit(self, study: Study) -> bool:
         """Submit a study, or attach to it.
@@ -148,12 +148,7 @@ class PlatformClient:
             for event in self._stub.Watch(
                 coordinator_pb2.WatchRequest(authorization=authorization)
             ):
-                yield Event(
-                    phase=one_line(event.phase),
-                    text=one_line(event.text),
-                    time=event.time,
-                    last=event.last,
-                )
+                yield event_of(event)
 
     def result(self, study: Study) -> OpenedResult:
         """Fetch, check and open the result of a finished study.
@@ -172,7 +167,37 @@ class PlatformClient:
         return open_parts(parts, study, self._researcher)
 
 
-def _entry(entry: coordinator_pb2.CatalogueEntry) -> CatalogueEntry:
+def answer_of(quote: coordinator_pb2.Quote) -> Answer:
+    """Read what a registry answers to a preview.
+
+    Raises:
+        ProtocolError: What is left is not an exact fraction.
+    """
+    return Answer(
+        registry=one_line(quote.registry),
+        verdict=_VERDICTS.get(quote.verdict, "no"),
+        reason=one_line(quote.reason),
+        epsilon_left=exact_fraction(quote.epsilon_left) if quote.epsilon_left else None,
+        rho_left=exact_fraction(quote.rho_left) if quote.rho_left else None,
+    )
+
+
+def event_of(event: coordinator_pb2.WatchResponse) -> Event:
+    """Read a line of a study's story."""
+    return Event(
+        phase=one_line(event.phase),
+        text=one_line(event.text),
+        time=event.time,
+        last=event.last,
+    )
+
+
+def entry_of(entry: coordinator_pb2.CatalogueEntry) -> CatalogueEntry:
+    """Read an entry of the catalogue.
+
+    Raises:
+        ProtocolError: It is not a statement that a registry can make.
+    """
     if not 0 <= entry.since < _YEAR_10000:
         raise ProtocolError("catalogue: wanted the time since when a registry states this")
     stated = entry.HasField("availability")

@@ -1,7 +1,8 @@
 """A researcher's identity: one key to sign questions, one that results are sealed to.
 
     researcher.key      both private keys; readable by her alone
-    researcher.pub      both public keys; registries put the signing key into their policy
+    researcher.pub      both public keys; registries put the signing key into their policy. And the
+                        platform's address, and ``api``, that of the public interface, if any
     ca.pem, network.toml    the network she asks in, and where its platform is
 
 Losing the sealing key loses the results sealed to it; nobody else can open them.
@@ -42,6 +43,7 @@ class Researcher:
         network: Trust anchor of the network.
         agreement: What its registries have agreed on.
         platform: Address of the platform for researchers, ``host:port``.
+        api: Address of the public interface, if one is stated.
     """
 
     signing: Ed25519PrivateKey = field(repr=False)
@@ -49,6 +51,7 @@ class Researcher:
     network: Network
     agreement: Agreement
     platform: str
+    api: str | None = None
 
     @classmethod
     def load(cls, folder: Path) -> "Researcher":
@@ -64,6 +67,7 @@ class Researcher:
             signing = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(keys["signing"]))
             sealing = X25519PrivateKey.from_private_bytes(bytes.fromhex(keys["sealing"]))
             platform = str(public["platform"])
+            api = str(public["api"]) if "api" in public else None
         except FileNotFoundError as error:
             missing = Path(str(error.filename)).name
             raise ConfigError(
@@ -77,6 +81,7 @@ class Researcher:
             network=network,
             agreement=load_agreement(folder),
             platform=platform,
+            api=api,
         )
 
     @property

@@ -100,6 +100,7 @@ class OpenedResult:
             "error95": guarantee.error95,
             "noise_sd": float(guarantee.variance) ** 0.5,
             "cells": self.question.layout.cells,
+            "tables": self._tables(),
             "minimum_cohort": self.question.study.release.minimum_cohort,
             "suppress_below": self.question.study.release.suppress_below,
             "purpose": self.question.study.purpose,
@@ -110,6 +111,20 @@ class OpenedResult:
             "adversary": "up to t = (m-1)/2 computing registries, honest but curious, with the "
             "platform and any researchers",
         }
+
+    def _tables(self) -> list[dict[str, Any]]:
+        """Name, cells and noise of each table, in its own unit; its cells are in this order."""
+        noise = self.question.noise
+        return [
+            {
+                "name": table.name,
+                "cells": table.cells,
+                "weight": table.weight,
+                "error95": noise.per(table.weight).quantile95,
+                "noise_sd": noise.per(table.weight).sd,
+            }
+            for table in self.question.layout.tables
+        ]
 
 
 def open_parts(

@@ -45,18 +45,24 @@ class Label(dict[str, Any]):
     """
 
     def __repr__(self) -> str:
-        width = max(map(len, self), default=0)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in self._lines())
+        lines = self._lines()
+        width = max((len(name) for name, _ in lines), default=0)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
     def _repr_html_(self) -> str:
         return notebook.pairs("Privacy label", self._lines())
 
     def _lines(self) -> list[tuple[str, str]]:
-        return [
+        lines = [
             (name, _shown(value))
             for name, value in self.items()
-            if value is not None and not name.endswith("_exact")
+            if value is not None and name != "tables" and not name.endswith("_exact")
         ]
+        for table in self.get("tables", ()):
+            size = f"{table['cells']} cells, each counted {table['weight']} times"
+            reach = f"95 % within {table['error95']:.4g}, noise sd {table['noise_sd']:.4g}"
+            lines.append((f"table {table['name']}", f"{size}; {reach}"))
+        return lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

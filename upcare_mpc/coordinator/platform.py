@@ -173,6 +173,11 @@ class Platform:
             ),
         ]
 
+    def listed(self, authorization: study_pb2.Authorization) -> list[coordinator_pb2.Listed]:
+        """The studies of whoever asks, newest first, and how far each is."""
+        check_authorization(authorization, "list", now=time.time())
+        return [_listed(row) for row in self._studies.rows_of(authorization.signing_key.hex())]
+
     # -- one question ---------------------------------------------------------------------------
 
     async def _answer(
@@ -357,6 +362,18 @@ class Platform:
         task = asyncio.ensure_future(work)  # type: ignore[call-overload]  # any coroutine
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _listed(row: StudyRow) -> coordinator_pb2.Listed:
+    study = Study.from_canonical(row.canonical)
+    return coordinator_pb2.Listed(
+        study_digest=study.digest,
+        title=study.title,
+        state=row.state,
+        reason=row.error or "",
+        submitted=datetime.datetime.fromisoformat(row.created).timestamp(),
+        changed=datetime.datetime.fromisoformat(row.updated).timestamp(),
+    )
 
 
 class _Bell:

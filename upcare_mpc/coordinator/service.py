@@ -140,6 +140,14 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):
         for part in parts:
             yield part
 
+    async def List(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """What this researcher has asked."""
+        try:
+            studies = self._platform.listed(request.authorization)
+        except UpcareError as error:
+            await abort(context, error)
+        return coordinator_pb2.ListResponse(studies=studies)
+
     async def Catalogue(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         """What registries state about their data; for whoever asks."""
         attending = self._platform.attendance.attending

@@ -141,6 +141,9 @@ def groups(sources: Sequence[Source]) -> list[Group]:
     Raises:
         DataError: There is no file of cases, or a file is not readable, or is a mortality file.
     """
+    if not sources:
+        raise DataError("a delivery needs at least one file, got none")
+    beside: list[tuple[str, str]] = []
     single: list[Group] = []
     tables: list[Source] = []
     for source in sources:
@@ -149,11 +152,14 @@ def groups(sources: Sequence[Source]) -> list[Group]:
             tables.append(source)
         elif found in _MESSAGES or found is Format.ENCR:
             single.append(Group(found, (source,)))
-        elif found not in _BESIDE:
+        elif found in _BESIDE:
+            beside.append((source.name, found.value))
+        else:
             raise DataError(f"{source.name}: wanted a file of cases, got {found.value}")
     found_groups = [*single, Group(Format.RKI_TABLE, tuple(tables))] if tables else single
     if not found_groups:
-        raise DataError("a delivery needs at least one file of cases, got none")
+        name, got = beside[0]
+        raise DataError(f"{name}: wanted a file of cases, got {got}")
     return found_groups
 
 

@@ -8,21 +8,25 @@ from difflib import get_close_matches
 from typing import Final
 
 from upcare_mpc.errors import StudyError
+from upcare_mpc.kinds.association import Association
 from upcare_mpc.kinds.counts import Counts
 from upcare_mpc.kinds.incidence import Incidence
 from upcare_mpc.kinds.kind import Kind, NoiseLaw, Result
 from upcare_mpc.kinds.means import Means
 from upcare_mpc.kinds.quantiles import Quantiles
+from upcare_mpc.kinds.regression import Regression
 from upcare_mpc.kinds.survival import Survival
 from upcare_mpc.study.spec import Study
 
 __all__ = ["KINDS", "Kind", "NoiseLaw", "Result", "of"]
 
 KINDS: Final[dict[str, Callable[[Study], Kind]]] = {
+    "association": Association.of,
     "counts": Counts.of,
     "incidence": Incidence.of,
     "means": Means.of,
     "quantiles": Quantiles.of,
+    "regression": Regression.of,
     "survival": Survival.of,
 }
 

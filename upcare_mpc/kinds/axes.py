@@ -7,6 +7,7 @@
       { variable = "age", name = "age group", cuts = [50, 65] }, # 0-49, 50-64, 65+
       { variable = "site", values = ["C50", "C61"] },            # listed codes only
       { name = "treatment", arms = { "chemo" = "tx_chemo = yes", "other" = "true" } },
+      { name = "air", regions = [{ label = "low", codes = ["FRF11", "DE2"] }, ...] },
     ]
 
 All kinds read dimensions, strata, covariates and exposures in this form.
@@ -18,6 +19,7 @@ from difflib import get_close_matches
 from typing import Final, TypeAlias
 
 from upcare_mpc.errors import StudyError
+from upcare_mpc.kinds.exposure import regions
 from upcare_mpc.kinds.options import Options
 from upcare_mpc.records.variables import VARIABLES, Code, Number, Pattern
 from upcare_mpc.study.expression import (
@@ -97,6 +99,9 @@ def axis_of(item: Option, place: str) -> Axis:
     options = Options(item, place)
     if "arms" in options:
         return _arms_axis(options)
+    if "regions" in options:
+        options.only(("name", "regions"))
+        return Axis(options.text("name", default="region"), *regions(options))
     options.only(("variable", "name", "unknown", "from", "to", "width", "cuts", "values"))
     variable = options.text("variable")
     if variable not in VARIABLES:

@@ -1,9 +1,9 @@
 """Who is under observation in each interval, and what noise does to it.
 
-Letters: ``n`` intervals; ``e`` intervals in which patients can enter: 1, or ``n`` in a period
-window; ``g`` arms. Counts come as ``(..., e, 2n+1)``: for each entry, deaths and leavers of each
-interval in turn, then those still alive when the grid ends. Leading axes are arms, strata and
-repeats. All arrays here are public.
+Letters: ``n`` intervals; ``e`` ways to enter: 1, at the start; in a period window ``n + 1``, at the
+start or late in one of the intervals; ``g`` arms. Counts come as ``(..., e, 2n+1)``: for each way
+to enter, deaths and leavers of each interval in turn, then those still alive when the grid ends.
+Leading axes are arms, strata and repeats. All arrays here are public.
 
 1. Repair. Running sums of deaths, of leavers and of entries can only rise, and nobody leaves who
    is not there: ``repair.risen`` makes them so, jointly along time.
@@ -37,10 +37,10 @@ def reach(noise: NoiseLaw, squares: Floats, fourths: Floats) -> Floats:
         squares: Sum of the squared slopes over all draws.
         fourths: Sum of their fourth powers.
     """
-    concentration = fourths / np.maximum(squares, 1e-300) ** 2
+    # Slopes may all be 0, or nearly so.
+    concentration = np.maximum(fourths, 1e-150) / np.maximum(squares**2, 1e-150)
     normal = np.sqrt(squares) * noise.reach(concentration)
-    draws = 1 / np.maximum(concentration, 1e-300)
-    not_rare = noise.variance * noise.weight**2 * draws > 0.05
+    not_rare = noise.variance * noise.weight**2 > 0.05 * concentration
     farthest: Floats = np.maximum(normal, np.where(not_rare, fourths**0.25 / noise.weight, 0))
     return farthest
 
@@ -111,12 +111,10 @@ class Exits:
         exits = self.counts.sum(axis=-2)
         deaths, leavers = risen(exits[..., 0:-1:2], there), risen(exits[..., 1:-1:2], there)
         gone = np.cumsum(deaths + leavers, axis=-1) - deaths - leavers
-        if entered.shape[-1] == 1:  # all at the start
-            at_risk, late = there[..., None] - gone, np.zeros(1)
-        else:
-            at_risk, late = np.cumsum(entered, axis=-1) - gone, entered.copy()
-            late[..., 0] = 0
-        at_risk = np.maximum(at_risk, 0)
+        late = np.zeros_like(deaths)
+        if entered.shape[-1] > 1:
+            late = entered[..., 1:]
+        at_risk = np.maximum(entered[..., :1] + np.cumsum(late, axis=-1) - gone, 0)
         exposed = np.maximum(at_risk - self.share * (leavers + late), 0)
         return Observed(at_risk=at_risk, deaths=deaths, exposed=exposed)
 
@@ -133,21 +131,15 @@ class Exits:
         Returns:
             ``(..., e, 2n+1)``.
         """
-        intervals, entries = by_deaths.shape[-1], len(self.draws)
+        intervals = by_deaths.shape[-1]
         so_far = np.cumsum(by_exposed + by_at_risk, axis=-1)  # of all who are observed up to here
         death = so_far + by_deaths
         leaver = so_far - self.share * by_exposed
         cells = np.stack([death, leaver], axis=-1).reshape(*death.shape[:-1], 2 * intervals)
         cells = np.concatenate([cells, so_far[..., -1:]], axis=-1)
-        before = self.before_entry(so_far, by_exposed)[..., :entries]
+        before = self._before_entry(so_far, by_exposed)
         slopes: Floats = (cells[..., None, :] - before[..., :, None]) * (self.draws > 0)
         return slopes
-
-    def before_entry(self, so_far: Floats, by_exposed: Floats) -> Floats:
-        """What patients who enter late did not contribute to; ``(..., n)``, by entry."""
-        late: Floats = np.zeros_like(so_far)
-        late[..., 1:] = so_far[..., :-1] + self.share * by_exposed[..., 1:]
-        return late
 
     def power_sums(self, slopes: Floats, power: int) -> Floats:
         """Sum a power of the slopes over all draws of noise; ``(...)``."""
@@ -170,14 +162,23 @@ class Exits:
         """
         entries, intervals = len(self.draws), by_deaths.shape[-1]
         so_far = np.cumsum(by_exposed + by_at_risk, axis=-1)
-        before = self.before_entry(so_far, by_exposed)[..., :entries, None]  # (..., e, 1)
+        before = self._before_entry(so_far, by_exposed)[..., None]  # (..., e, 1)
         deaths, leavers = self.draws[:, 0:-1:2], self.draws[:, 1:-1:2]
         death = (so_far + by_deaths)[..., None, :] - before
         leaver = (so_far - self.share * by_exposed)[..., None, :] - before
         settled = np.cumsum((death**power * deaths + leaver**power * leavers).sum(-2), axis=-1)
         exits = np.cumsum(deaths + leavers, axis=-1)
         open_ = self.draws.sum(axis=-1)[:, None] - exits
-        open_ = open_ * (np.arange(entries)[:, None] <= np.arange(intervals))  # not yet entered
+        entered = np.arange(entries)[:, None] - 1 <= np.arange(intervals)
+        open_ = open_ * entered
         waiting = (so_far[..., None, :] - before) ** power * open_
         total: Floats = settled + waiting.sum(axis=-2)
         return total
+
+    def _before_entry(self, so_far: Floats, by_exposed: Floats) -> Floats:
+        """What patients did not contribute to, by their entry; ``(..., e)``."""
+        missed: Floats = np.zeros((*so_far.shape[:-1], len(self.draws)))
+        if len(self.draws) > 1:  # late in interval j: all before it, and a share of it
+            missed[..., 1:] = self.share * by_exposed
+            missed[..., 2:] += so_far[..., :-1]
+        return missed

@@ -20,8 +20,9 @@ from upcare_mpc.study.expression import Between, Choose, Field, Integer
 
 __all__ = ["AGE_GROUPS", "ICSS", "Standardised", "age_axis", "standardised"]
 
-# Percent of each standard by age at diagnosis: ICSS of the R package popEpi (MIT licence), summed
-# over its five-year groups; the table itself is published in the paper above.
+# Percent of each standard by age at diagnosis: the published weights of five-year groups, as the US
+# National Cancer Institute and the R package popEpi (ICSS) state them, summed. Figures of the paper
+# above; nothing else of these sources is carried over.
 ICSS: Final[dict[str, tuple[int, ...]]] = {
     "ICSS1": (7, 12, 23, 29, 29),
     "ICSS2": (28, 17, 21, 20, 14),

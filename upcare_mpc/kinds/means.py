@@ -12,9 +12,9 @@
 A patient takes part if all the variables are known. Below ``from`` counts as ``from``, above
 ``to`` as ``to``: without bounds one patient could move a sum by any amount. The tables are the
 patients, the sums of each variable, of its square and of the product of two, all counted from the
-middle of the bounds and in units: 1 where the noise allows it, else the smallest odd number for
-which what one patient adds to a cell stays within bounds. Values are rounded to the nearest unit,
-and ``to`` moves up to a whole number of units. ``means_weights`` splits the budget.
+middle of the bounds and in units: 1 where a patient's square stays within what she may add to a
+cell, else an odd number of which the bounds are at most 64 apart. Values are rounded to the nearest
+unit, and ``to`` moves up to a whole number of units. ``means_weights`` splits the budget.
 
 What one patient can move: of each table one cell, by its weight times the largest value.
 """
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Bounded", "Means"]
 
 MAX_VARIABLES: Final = 4
+COARSE: Final = 32
 _RESERVED = frozenset(
     {"measure", "variable", "patients", "estimate", "dp_low", "dp_high", "ci_low", "ci_high"}
     | {"remark"}
@@ -70,11 +71,20 @@ class Bounded:
     steps: int
 
     @classmethod
-    def of(cls, name: str, low: int, high: int, *, reach: int) -> "Bounded":
-        """Choose the smallest unit for which a value is at most ``reach`` units off the middle."""
-        unit = 1
-        while (steps := ceil(Fraction(high - low, unit))) - steps // 2 > reach:
+    def of(cls, name: str, low: int, high: int, *, most: int, squared: bool) -> "Bounded":
+        """Choose the unit: 1 if what a patient adds to a cell is then at most ``most``.
+
+        Else the smallest odd number for which it is; where squares are asked for, one for which a
+        value is at most ``COARSE`` units off the middle, since a square that takes all that a
+        patient may add would leave the other tables too little.
+        """
+        reach = isqrt(most) if squared else most
+        unit, steps = 1, high - low
+        if steps - steps // 2 > reach:
+            reach = min(reach, COARSE) if squared else reach
+        while steps - steps // 2 > reach:
             unit += 2
+            steps = ceil(Fraction(high - low, unit))
         return cls(name, low, unit, steps)
 
     @property
@@ -155,7 +165,7 @@ class Means:
         variance = options.truth("variance", default=True)
         correlation = options.truth("correlation", default=False)
         most = MAX_SHIFT // (study.overlap or 1)
-        variables = _variables(options, reach=isqrt(most) if variance else most)
+        variables = _variables(options, most=most, squared=variance)
         if correlation and (not variance or len(variables) < 2):
             raise StudyError("means.correlation: wanted two variables or more, and their variance")
         axes = axes_of(options, "by", reserved=_RESERVED) if "by" in options else ()
@@ -225,12 +235,13 @@ class Means:
         return means_chart.plot(result, title=title)
 
 
-def _variables(options: Options, *, reach: int) -> tuple[Bounded, ...]:
+def _variables(options: Options, *, most: int, squared: bool) -> tuple[Bounded, ...]:
     items = options.items("variables")
     if len(items) > MAX_VARIABLES:
         raise StudyError(f"means.variables: wanted at most {MAX_VARIABLES}, got {len(items)}")
     variables = tuple(
-        _bounded(item, f"means.variables[{i}]", reach) for i, item in enumerate(items)
+        _bounded(item, f"means.variables[{i}]", most=most, squared=squared)
+        for i, item in enumerate(items)
     )
     names = [variable.name for variable in variables]
     if len(set(names)) != len(names):
@@ -238,7 +249,7 @@ def _variables(options: Options, *, reach: int) -> tuple[Bounded, ...]:
     return variables
 
 
-def _bounded(item: Option, place: str, reach: int) -> Bounded:
+def _bounded(item: Option, place: str, *, most: int, squared: bool) -> Bounded:
     if not isinstance(item, Mapping):
         raise StudyError(f'{place}: wanted {{ variable = "...", from = ..., to = ... }}')
     options = Options(item, place)
@@ -250,4 +261,4 @@ def _bounded(item: Option, place: str, reach: int) -> Bounded:
         raise StudyError(f"{place}.variable: wanted a number: {numbers}; got {name[:60]!a}")
     low = options.integer("from", low=type_.low, high=type_.high - 1)
     high = options.integer("to", low=low + 1, high=type_.high)
-    return Bounded.of(name, low, high, reach=reach)
+    return Bounded.of(name, low, high, most=most, squared=squared)

@@ -36,19 +36,23 @@ def plot(result: Result, *, title: str) -> alt.VConcatChart:
         raise StudyError(f"chart: wanted at most {MAX_GROUPS} groups, got more")
     values = dict.fromkeys(("estimate", "dp_low", "dp_high", "ci_low", "ci_high"), float)
     drawn = drawn.astype(values)
-    panels = [_panel(own, str(variable)) for variable, own in drawn.groupby("variable", sort=False)]
+    by = ", ".join(names) or None
+    panels = [
+        _panel(own, str(variable), by=by) for variable, own in drawn.groupby("variable", sort=False)
+    ]
     subtitle = "thick line: noise alone; thin line: patients and noise; both 95 %"
     return alt.vconcat(*panels).properties(
         title=alt.TitleParams(title, subtitle=subtitle, anchor="start")
     )
 
 
-def _panel(rows: pd.DataFrame, variable: str) -> alt.LayerChart:
-    y = alt.Y("group:N", sort=None, title=None, axis=alt.Axis(labelLimit=240))
+def _panel(rows: pd.DataFrame, variable: str, *, by: str | None) -> alt.LayerChart:
+    y = alt.Y("group:N", sort=None, title=by, axis=alt.Axis(labelLimit=240))
     scale = alt.Scale(zero=False)
     base = alt.Chart(rows).encode(y=y)
     thin = base.mark_rule(color="#0072B2").encode(
-        x=alt.X("ci_low:Q", scale=scale, title=f"mean of {variable}"), x2="ci_high:Q"
+        x=alt.X("ci_low:Q", scale=scale, title=f"mean of {variable}", axis=alt.Axis(tickCount=8)),
+        x2="ci_high:Q",
     )
     thick = base.mark_rule(color="#0072B2", strokeWidth=5, opacity=0.5).encode(
         x="dp_low:Q", x2="dp_high:Q"

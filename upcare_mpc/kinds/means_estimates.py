@@ -28,6 +28,7 @@ from upcare_mpc.kinds.sums import reach_of
 
 __all__ = ["Estimates", "Noisy", "correlation", "mean", "standard_deviation", "variance"]
 
+_NOTHING: Final = 1e-9  # a variance in squared units, of rounding errors of floats
 _ROUNDS: Final = 20  # to where a bound and the error at it agree
 
 
@@ -75,32 +76,29 @@ def mean(count: Noisy, total: Noisy, spread: Floats, noise: NoiseLaw) -> Estimat
     known = n > 0
     m = np.divide(s, n, out=np.zeros_like(s), where=known)
 
-    def interval(sampling: Floats) -> tuple[Floats, Floats, Floats]:
+    def interval(sampling: Floats) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+        """The roots of (s - mu n)^2 = q^2 (variance of s + mu^2 variance of n + sampling)."""
         variances = (np.full_like(m, total.variance), m**2 * count.variance)
-        all_ = sum(variances) + sampling
-        q2 = (
-            np.divide(
-                reach_of(noise, variances, sampling), np.sqrt(all_), where=all_ > 0, out=m * 0
-            )
-            ** 2
-        )
-        least = n**2 - q2 * count.variance  # of the quadratic in mu; not positive: no interval
-        constant = q2 * (total.variance + sampling)
-        inside = np.maximum(s**2 - least * (s**2 - constant) / n_squared, 0)
-        root = np.sqrt(inside) * n
-        safe = np.where(least > 0, least, 1)
-        return (s * n - root) / safe, (s * n + root) / safe, least
+        all_variance = np.maximum(sum(variances) + sampling, np.finfo(float).tiny)
+        q2 = reach_of(noise, variances, sampling) ** 2 / all_variance
+        leading = n**2 - q2 * count.variance  # not positive: mu may be anything
+        leading_or_one = np.where(leading > 0, leading, 1)
+        constant = s**2 - q2 * (total.variance + sampling)
+        root = np.sqrt(np.maximum((s * n) ** 2 - leading * constant, 0))
+        return (s * n - root) / leading_or_one, (s * n + root) / leading_or_one, leading > 0
 
-    n_squared = np.where(known, n**2, 1)
-    dp_low, dp_high, dp_least = interval(np.zeros_like(m))
-    ci_low, ci_high, ci_least = interval(np.maximum(n, 0) * spread)
-    return Estimates(m, dp_low, dp_high, ci_low, ci_high, known & (dp_least > 0) & (ci_least > 0))
+    dp_low, dp_high, dp_known = interval(np.zeros_like(m))
+    ci_low, ci_high, ci_known = interval(np.maximum(n, 0) * spread)
+    return Estimates(m, dp_low, dp_high, ci_low, ci_high, known & dp_known & ci_known)
 
 
 def variance(
     count: Noisy, total: Noisy, squares: Noisy, noise: NoiseLaw, *, rounding: float
 ) -> Estimates:
     """Estimate the variance among patients; it may come out negative.
+
+    It is known if it is more than the reach of its noise, and at least thrice what rounding adds,
+    from where on the correction for rounding holds.
 
     Args:
         count: Patients.
@@ -112,6 +110,7 @@ def variance(
     n = np.maximum(count.value, 2)
     m, raw = total.value / n, squares.value / n - (total.value / n) ** 2
     value = raw * n / (n - 1) - rounding
+    value = np.where(abs(value) < _NOTHING, 0, value)
     variances = (
         np.full_like(n, squares.variance) / n**2,
         (2 * m / n) ** 2 * total.variance,
@@ -119,7 +118,7 @@ def variance(
     )
     dp = reach_of(noise, variances, 0.0)
     ci = reach_of(noise, variances, 2 * value**2 / (n - 1))
-    known = (count.value >= 2) & (value >= 0) & (dp <= np.maximum(value, 0))
+    known = (count.value >= 2) & (value >= np.maximum(dp, 3 * rounding))
     return Estimates(value, value - dp, value + dp, value - ci, value + ci, known)
 
 

@@ -24,7 +24,7 @@ __all__ = ["Sums", "estimated", "of"]
 
 TOO_FEW: Final = "too few patients for this noise"
 OUTSIDE: Final = "the noise is larger than the bounds"
-NO_SPREAD: Final = "the noise is larger than the spread"
+NO_SPREAD: Final = "noise or rounding hide the spread"
 
 
 class Sums:

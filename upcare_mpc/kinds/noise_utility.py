@@ -1,44 +1,40 @@
 """What one joint noise is worth, measured on data that are public anyway.
 
-For a demonstration and for benchmarks only: it needs the registries' exact tables, which no one
-has in a real study. It compares the ways in which registries could answer a survival question,
-by the root-mean-square error of the curve against the pooled, noiseless one:
+For demonstrations and comparisons only: it needs the registries' exact tables, which no one has in
+a real study. It compares the ways in which registries could answer a study of any kind, by the
+root-mean-square error of each figure against the pooled, noiseless one:
 
-- one registry alone publishes its own exact curve (the largest registry: the best case);
-- every registry adds its own noise to its own table, and the noisy tables are added;
-- the registries add their tables and draw ONE noise for all (what this network does).
+- ``alone``: one registry publishes its own exact answer (the largest: the best case);
+- ``local``: every registry adds its own noise to its own table, and the noisy tables are added;
+- ``joint``: the registries add their tables and draw ONE noise for all (what this network does);
+- ``federated search``: every registry shows each count as the German federated search does, and the
+  counts shown are added (``as_federated_search``). For tables of counts alone: it knows no sums.
 
-The last two give each patient the same guarantee at the same scale.
+``local`` and ``joint`` give each patient the same guarantee at the same scale. ``federated search``
+gives none of that epsilon: a count below ten, or its absence, is told without noise.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.kinds.followup import Exits
-from upcare_mpc.kinds.kind import Floats, NoiseLaw
-from upcare_mpc.kinds.lifetable import LifeTable
-from upcare_mpc.kinds.survival import Survival
+from upcare_mpc.kinds.kind import Z95, Floats, Kind, NoiseLaw
 from upcare_mpc.privacy.guarantee import Guarantee
 
-__all__ = ["CurveError", "NoiseUtility", "compare"]
+if TYPE_CHECKING:  # nodes load kinds but never finish a study
+    import pandas as pd
 
-FIVE_YEARS_DAYS = 1826
+__all__ = ["WAYS", "NoiseUtility", "as_federated_search", "compare"]
 
+WAYS: Final = ("alone", "local", "federated search", "joint")
+STEP: Final = 10
+_VALUES: Final = ("survival", "count", "estimate")  # the column of a kind's rows that is estimated
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurveError:
-    """Root-mean-square error of survival, as a fraction of 1.
-
-    Attributes:
-        curve: Over all arms and intervals.
-        five_years: Over all arms, at the end of the interval nearest to five years.
-    """
-
-    curve: float
-    five_years: float
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,64 +42,125 @@ class NoiseUtility:
     """The comparison; see the module.
 
     Attributes:
-        alone: The largest registry alone, without noise.
-        local: One noise for each registry.
-        joint: One noise for all.
-        repeats: Draws of noise that the last two are averaged over.
+        rows: The pooled, noiseless answer.
+        column: Which column of it is compared.
+        truth: What is compared, of each row.
+        once: By way, the answer of the first repeat; NaN where there was none.
+        errors: By way, the root-mean-square error of each row; NaN if it was never estimated.
+        missing: By way, the share of repeats in which a row was not estimated.
+        repeats: Draws of noise that each is averaged over.
     """
 
-    alone: CurveError
-    local: CurveError
-    joint: CurveError
+    rows: "pd.DataFrame"
+    column: str
+    truth: Floats
+    once: Mapping[str, Floats]
+    errors: Mapping[str, Floats]
+    missing: Mapping[str, Floats]
     repeats: int
+
+    def error(self, way: str, among: npt.NDArray[np.bool_] | None = None) -> float:
+        """Root mean square over the rows, or over some; of those that were estimated."""
+        squares = self.errors[way][slice(None) if among is None else among] ** 2
+        known = squares[np.isfinite(squares)]
+        return float(known.mean() ** 0.5) if known.size else float("nan")
+
+
+def as_federated_search(
+    counts: Integers, epsilon: float, generator: np.random.Generator, *, patient: int = 1
+) -> Integers:
+    """Show counts as the German federated search does, simulated from its public source.
+
+    A zero stays zero, 1 to 9 become 10, anything else gets Laplace noise of scale
+    ``patient / epsilon``, is rounded to the nearest 10, and is not negative. Source:
+    github.com/samply/laplace-rs, src/lib.rs (``get_from_cache_or_privatize``), with the defaults of
+    github.com/samply/focus: zeros as they are, below ten in mode 1, one patient. Its sites run it at
+    epsilon 0.28 (github.com/samply/bridgehead, ccp/docker-compose.yml).
+    """
+    noisy = counts + generator.laplace(0, patient / epsilon, counts.shape)
+    shown = STEP * np.maximum(np.floor(noisy / STEP + 0.5), 0)
+    shown = np.where(counts < STEP, STEP, shown)
+    result: Integers = np.where(counts == 0, 0, shown).astype(np.int64)
+    return result
 
 
 def compare(
-    survival: Survival,
-    vectors: npt.NDArray[np.int64],
+    kind: Kind,
+    vectors: Integers,
     guarantee: Guarantee,
     *,
     repeats: int,
     generator: np.random.Generator,
 ) -> NoiseUtility:
-    """Compare the three ways on the exact vectors of public data.
+    """Compare the ways on the exact vectors of public data.
 
     Args:
-        survival: The study kind that the vectors belong to.
+        kind: The statistic that the vectors belong to.
         vectors: ``(r, cells)``, one line a registry; exact.
         guarantee: What is guaranteed; local and joint noise have the same scale.
         repeats: Draws of noise.
         generator: Where the draws come from.
+
+    Raises:
+        StudyError: The vectors belong to another study.
     """
-    shape = survival.layout().tables[0].shape
-    if len(shape) != 2 or survival.dco == "count" or survival.causes or survival.expected_at_most:
-        raise StudyError("noise utility: wanted a study of survival by arm and nothing else")
-    if vectors.ndim != 2 or vectors.shape[1] != shape[0] * shape[1]:
-        raise StudyError(f"noise utility: wanted (registries, {shape[0] * shape[1]}) counts")
-    tables = vectors.reshape(len(vectors), *shape)
-    pooled = tables.sum(axis=0)
+    layout = kind.layout()
+    registries = len(vectors)
+    if vectors.ndim != 2 or vectors.shape[1] != layout.cells:
+        raise StudyError(f"noise utility: wanted (registries, {layout.cells}) counts")
+    pooled = vectors.sum(axis=0)
     noise = NoiseLaw.of(guarantee)
-    truth = _survival(survival, pooled, noise)
-    largest = tables[np.argmax(vectors.sum(axis=1))]
+    truth = kind.finish(pooled, NoiseLaw(variance=0, quantile95=0, scale=0)).rows
+    column = next((name for name in _VALUES if name in truth), None)
+    if column is None:
+        raise StudyError("noise utility: wanted rows with an estimate")
+    exact = truth[column].to_numpy(np.float64, na_value=np.nan)
 
-    def error(counts: npt.NDArray[np.generic]) -> CurveError:
-        missed = (_survival(survival, counts, noise) - truth) ** 2
-        ends = np.array(survival.grid.edges[1:])
-        five = missed[..., np.argmin(abs(ends - FIVE_YEARS_DAYS))]
-        return CurveError(curve=float(missed.mean() ** 0.5), five_years=float(five.mean() ** 0.5))
+    def answers(answer: Callable[[], Integers], law: NoiseLaw, times: int) -> Floats:
+        found = [kind.finish(answer(), law).rows[column].astype(float) for _ in range(times)]
+        return np.array(found)
 
-    def drawn(size: tuple[int, ...]) -> Floats:
-        return noise.draws(size, generator)
+    def drawn(*size: int) -> Integers:
+        return noise.draws((*size, layout.cells), generator).astype(np.int64)
 
+    largest = vectors[np.argmax(vectors.sum(axis=1))]
+    ways = {
+        "alone": answers(lambda: largest, noise, 1),
+        "local": answers(
+            lambda: pooled + drawn(registries).sum(axis=0),
+            _sum_of(registries, noise.variance),
+            repeats,
+        ),
+        "joint": answers(lambda: pooled + drawn(1)[0], noise, repeats),
+    }
+    if len(layout.tables) == layout.tables[0].weight == layout.sensitivity.d1 == 1:
+        epsilon = float(guarantee.epsilon)
+        ways["federated search"] = answers(
+            lambda: as_federated_search(vectors, epsilon, generator).sum(axis=0),
+            _sum_of(registries, 2 / epsilon**2 + STEP**2 / 12),
+            repeats,
+        )
     return NoiseUtility(
-        alone=error(largest),
-        local=error(pooled + drawn((repeats, len(tables), *shape)).sum(axis=1)),
-        joint=error(pooled + drawn((repeats, *shape))),
+        rows=truth,
+        column=column,
+        truth=exact,
+        once={way: ways[way][0] for way in WAYS if way in ways},
+        errors={way: _root_mean_square(ways[way] - exact) for way in WAYS if way in ways},
+        missing={way: np.isnan(ways[way]).mean(axis=0) for way in WAYS if way in ways},
         repeats=repeats,
     )
 
 
-def _survival(
-    survival: Survival, counts: npt.NDArray[np.generic], noise: NoiseLaw
-) -> npt.NDArray[np.float64]:
-    return LifeTable.of(Exits.plain(counts, actuarial=survival.grid.actuarial), noise).survival
+def _root_mean_square(missed: Floats) -> Floats:
+    """Over the repeats in which there was an estimate; NaN if there never was."""
+    known = np.isfinite(missed)
+    squares = np.where(known, missed, 0) ** 2
+    mean = squares.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    result: Floats = np.where(known.any(axis=0), np.sqrt(mean), np.nan)
+    return result
+
+
+def _sum_of(registries: int, variance: float) -> NoiseLaw:
+    """The noise in a sum of tables with noise of their own, nearly normal."""
+    sd = (registries * variance) ** 0.5
+    return NoiseLaw(variance=sd**2, quantile95=Z95 * sd, scale=sd, gaussian=True)

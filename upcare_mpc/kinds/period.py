@@ -58,11 +58,21 @@ class Period:
     first_year: int
     last_year: int
 
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Labels of the ways to enter: at diagnosis, or late in one of the intervals."""
+        return ("diagnosis", *(f"late in {span}" for span in self.grid.spans()))
+
     def entry_position(self) -> Expression:
-        """Return the interval of entry: of the start of the window, or 0 if diagnosed later."""
+        """Return the position of a record among ``entries``."""
         opens = Comparison(">=", _LEFT, Integer(self._first))
+        inside = Comparison(">=", _DIAGNOSED, Integer(self._first))
+        late = self._interval_at(self._first, range(1, self._n + 1))
         return Choose(
-            ((And((opens, self._diagnosed())), self._interval_at(self._first, range(self._n))),)
+            (
+                (And((opens, self._diagnosed(), inside)), Integer(0)),
+                (And((opens, self._diagnosed())), late),
+            )
         )
 
     def exit_position(self) -> Expression:
@@ -97,15 +107,16 @@ class Period:
         return And(tuple(conditions))
 
     def possible(self) -> npt.NDArray[np.int64]:
-        """Return ``(n, 2n+1)``: 1 for each (entry, exit) that somebody can be in, else 0."""
+        """Return ``(n+1, 2n+1)``: 1 for each (entry, exit) that somebody can be in, else 0."""
         edges = np.array(self.grid.edges)
         window = 12 * (self.last_year - self.first_year + 1) * _MONTH_DAYS
-        entry, start = np.arange(self._n)[:, None], np.arange(self._n)[None, :]
-        leaves = (start >= entry) & (edges[:-1][None, :] < edges[1:][:, None] + window)
-        later = edges[-1] < edges[1:] + window
-        return np.concatenate([np.repeat(leaves, 2, axis=1), later[:, None]], axis=1).astype(
-            np.int64
-        )
+        first = np.maximum(np.arange(self._n + 1) - 1, 0)  # interval of entry
+        latest = edges + window  # edges[0] for those who enter at diagnosis
+        starts = np.arange(self._n)
+        leaves = (starts >= first[:, None]) & (edges[:-1] < latest[:, None])
+        later = edges[-1] < latest
+        cells = np.concatenate([np.repeat(leaves, 2, axis=1), later[:, None]], axis=1)
+        return cells.astype(np.int64)
 
     @property
     def _n(self) -> int:

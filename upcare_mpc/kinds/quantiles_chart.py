@@ -35,9 +35,10 @@ def plot(result: Result, *, title: str) -> alt.LayerChart:
     drawn["quantile"] = drawn["percent"].astype(str) + " %"
     if drawn["group"].nunique() > MAX_GROUPS:
         raise StudyError(f"chart: wanted at most {MAX_GROUPS} groups, got more")
+    by = ", ".join(names) or None
     colour = alt.Color("quantile:N", title=None, sort=None, scale=alt.Scale(scheme="viridis"))
     base = alt.Chart(drawn).encode(
-        y=alt.Y("group:N", sort=None, title=None, axis=alt.Axis(labelLimit=240)),
+        y=alt.Y("group:N", sort=None, title=by, axis=alt.Axis(labelLimit=240)),
         yOffset=alt.YOffset("quantile:N", sort=None),
         color=colour,
     )

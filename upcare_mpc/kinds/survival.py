@@ -133,10 +133,10 @@ class Survival:
             Dimension("arm", self.arm_labels),
             *(axis.dimension for axis in self.strata),
         )
-        entry = () if self.period is None else (Dimension("entry", self.grid.spans()),)
+        entry = () if self.period is None else (Dimension("entry", self.period.entries),)
         exits = Table("exits", (*groups, *entry, Dimension("exit", self.exits())), self._weight)
         expected = tuple(
-            Table(f"expected deaths {span}", groups)
+            Table(f"expected deaths {span}, in thousandths", groups)
             for span in (self.grid.spans() if self.expected_at_most else ())
         )
         return Layout.of((exits, *expected), self.measures())

@@ -3,9 +3,12 @@
 Dark band: where the noiseless curve lies (noise alone). Light band: where survival in the
 population lies (patients and noise). Below, the noisy numbers at risk, one line an arm. Colours
 are the first of Okabe and Ito (2008), and line styles differ too, so that no arm depends on colour
-alone. Nothing is fetched: the chart renders offline with ``vl_convert``.
+alone. Of a study of relative survival it is those curves that are drawn; where causes compete,
+their cumulative incidence is stacked below, an arm beside the other. Nothing is fetched: the chart
+renders offline with ``vl_convert``.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import Any, Final
@@ -24,6 +27,7 @@ _WIDTH: Final = 620
 _HEIGHT: Final = 320
 _LINE: Final = 22  # height of one line of numbers at risk
 _YEAR_DAYS: Final = 365.25
+_INCIDENCE: Final = re.compile(r"incidence_.*(?<!_dp_low)(?<!_dp_high)(?<!_ci_low)(?<!_ci_high)")
 
 
 def plot(result: Result, *, title: str) -> alt.VConcatChart:
@@ -41,9 +45,18 @@ def plot(result: Result, *, title: str) -> alt.VConcatChart:
     tail_years = max(interval_years / 2, end_years / 50)  # room to see the last estimate
     scale = alt.Scale(domain=[0, end_years + tail_years], nice=False)
     colour = alt.Scale(domain=arms, range=_in_turn(_COLOURS, len(arms)))
-    upper = _curves(_steps(rows, tail_years), arms, colour, _x(result, scale, end_years))
+    figure = "relative" if "relative" in rows else "survival"
+    upper = _curves(_steps(rows, figure, tail_years), figure, colour, _x(result, scale, end_years))
+    parts: list[alt.LayerChart | alt.Chart | alt.HConcatChart] = [
+        upper,
+        _numbers(rows, arms, scale, colour),
+    ]
+    causes = [name for name in rows.columns if _INCIDENCE.fullmatch(str(name))]
+    if causes:
+        parts.append(_stacked(rows, arms, [name.removeprefix("incidence_") for name in causes]))
     return (
-        alt.vconcat(upper, _numbers(rows, arms, scale, colour), spacing=4)
+        alt.vconcat(*parts, spacing=4)
+        .resolve_scale(color="independent")
         .properties(title=alt.TitleParams(title, subtitle=_subtitle(result), anchor="start"))
         .configure_view(stroke=None)
         .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal")
@@ -60,9 +73,12 @@ def _x(result: Result, scale: alt.Scale, end_years: float) -> alt.X:
     return alt.X("years:Q", scale=scale, axis=axis)
 
 
-def _curves(steps: pd.DataFrame, arms: list[Any], colour: alt.Scale, x: alt.X) -> alt.LayerChart:
-    scale = alt.Scale(domain=[0, 1])
-    axis = alt.Axis(title="survival", format="%", tickCount=6)
+def _curves(steps: pd.DataFrame, figure: str, colour: alt.Scale, x: alt.X) -> alt.LayerChart:
+    arms = list(dict.fromkeys(steps["arm"]))
+    most = float(steps[["value", "ci_high"]].max().max()) if len(steps) else 1.0
+    scale = alt.Scale(domain=[0, min(max(most, 1.0), 1.5)], clamp=True)
+    title = "relative survival" if figure == "relative" else "survival"
+    axis = alt.Axis(title=title, format="%", tickCount=6)
     base = alt.Chart(steps).encode(x=x)
 
     def band(low: str, high: str, opacity: float) -> alt.Chart:
@@ -77,7 +93,7 @@ def _curves(steps: pd.DataFrame, arms: list[Any], colour: alt.Scale, x: alt.X) -
     )
     dashes = alt.Scale(domain=arms, range=_in_turn(_DASHES, len(arms)))
     lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
-        y=alt.Y("survival:Q", scale=scale, axis=axis),
+        y=alt.Y("value:Q", scale=scale, axis=axis),
         color=alt.Color("arm:N", scale=colour, legend=legend),
         strokeDash=alt.StrokeDash("arm:N", scale=dashes, legend=None),
     )
@@ -92,17 +108,54 @@ def _in_turn(choices: Sequence[Any], count: int) -> list[Any]:
     return list(islice(cycle(choices), count))
 
 
-def _steps(rows: pd.DataFrame, tail_years: float) -> pd.DataFrame:
+def _steps(rows: pd.DataFrame, figure: str, tail_years: float) -> pd.DataFrame:
     """Return the corners: 1 at the start, each estimate where it is reached, the last drawn on."""
-    known = rows[rows["survival"].notna()]
+    known = rows[rows[figure].notna()]
     ends = pd.DataFrame({"arm": known["arm"], "years": known["end_days"] / _YEAR_DAYS})
     starts = pd.DataFrame({"arm": rows["arm"].unique(), "years": 0.0})
-    for name in ("survival", "dp_low", "dp_high", "ci_low", "ci_high"):
-        ends[name] = known[name].astype(float)
+    prefix = "" if figure == "survival" else f"{figure}_"
+    bounds = {bound: prefix + bound for bound in ("dp_low", "dp_high", "ci_low", "ci_high")}
+    for name, column in {"value": figure, **bounds}.items():
+        ends[name] = known[column].astype(float)
         starts[name] = 1.0
     last = ends.groupby("arm", sort=False).tail(1)
     tails = last.assign(years=last["years"] + tail_years)
     return pd.concat([starts, ends, tails]).sort_values(["arm", "years"], kind="stable")
+
+
+def _stacked(rows: pd.DataFrame, arms: list[Any], causes: list[str]) -> alt.HConcatChart:
+    """Cumulative incidence by cause, one panel an arm; noise is not shown."""
+    known = rows[rows["survival"].notna()]
+    stacked = pd.concat(
+        pd.DataFrame(
+            {
+                "arm": [*arms, *known["arm"]],
+                "years": [0.0] * len(arms) + (known["end_days"] / _YEAR_DAYS).tolist(),
+                "cause": cause,
+                "incidence": [0.0] * len(arms) + known[f"incidence_{cause}"].tolist(),
+            }
+        )
+        for cause in causes
+    )
+    scale = alt.Scale(domain=causes, range=_in_turn(_COLOURS[2:], len(causes)))
+    width = max(_WIDTH // len(arms) - 40, 120)
+    panels = [
+        alt.Chart(stacked[stacked["arm"] == arm])
+        .mark_area(interpolate="step-after", opacity=0.8)
+        .encode(
+            x=alt.X("years:Q", axis=alt.Axis(title="years", grid=False)),
+            y=alt.Y(
+                "incidence:Q",
+                stack="zero",
+                scale=alt.Scale(domain=[0, 1], clamp=True),
+                axis=alt.Axis(title="cumulative incidence", format="%", tickCount=6),
+            ),
+            color=alt.Color("cause:N", scale=scale, legend=alt.Legend(title=None, orient="bottom")),
+        )
+        .properties(width=width, height=_HEIGHT // 2, title=alt.TitleParams(str(arm), fontSize=12))
+        for arm in arms
+    ]
+    return alt.hconcat(*panels).resolve_scale(color="shared")
 
 
 def _numbers(rows: pd.DataFrame, arms: list[Any], scale: alt.Scale, colour: alt.Color) -> alt.Chart:

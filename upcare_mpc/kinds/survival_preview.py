@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from upcare_mpc.kinds.competing import Incidence
 from upcare_mpc.kinds.kind import COHORTS, Expected, Floats, NoiseLaw, Preview
 from upcare_mpc.kinds.lifetable import LifeTable
 from upcare_mpc.kinds.relative import Relative
 from upcare_mpc.kinds.restricted_mean import RestrictedMean
-from upcare_mpc.kinds.survival_result import Opened, standardised_curve
+from upcare_mpc.kinds.survival_result import Opened, incidence_of, standardised_curve
 
 if TYPE_CHECKING:
     from upcare_mpc.kinds.survival import Survival
@@ -87,9 +86,9 @@ def _errors(survival: "Survival", noise: NoiseLaw, patients: float) -> dict[str,
         reach = float(whole.dp[1][0, last] - whole.estimate[0, last])
         found[f"age-standardised survival at day {end}"] = ("probability", reach)
     if opened.by_cause is not None:
-        incidence = Incidence.of(exits, opened.by_cause.sum(axis=0), opened.noise)
+        incidence = incidence_of(0, exits, opened.by_cause, opened.noise)
         for number, cause in enumerate(survival.cause_labels):
-            reach = float(incidence.dp[1][0, number, last] - incidence.incidence[0, number, last])
+            reach = float(incidence.dp[1][number, last] - incidence.incidence[number, last])
             found[f"incidence of {cause} at day {end}"] = ("probability", reach)
     return found
 

@@ -1,5 +1,6 @@
 """The answer to a survival study: its rows, and all that is estimated beside them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from upcare_mpc.kinds.survival_notes import about, not_estimable, of_test
 if TYPE_CHECKING:
     from upcare_mpc.kinds.survival import Survival
 
-__all__ = ["Opened", "of", "standardised_curve"]
+__all__ = ["Opened", "incidence_of", "of", "standardised_curve"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class Opened:
         layout = survival.layout()
         first, *chances = layout.split(noisy)
         weight, arms = layout.tables[0].weight, len(survival.arms)
-        entries = 1 if survival.period is None else survival.grid.intervals
+        entries = 1 if survival.period is None else len(survival.period.entries)
         cells = np.swapaxes(first.reshape(arms, -1, entries, first.shape[-1]), 0, 1)
         dco = None
         if survival.dco == "count":
@@ -123,7 +124,6 @@ def of(survival: "Survival", noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> R
     if opened.dco is not None:
         statistics["dco"] = summaries.dco_share(opened.dco, opened.exits, opened.noise)
 
-    relative = None
     if opened.expected is not None:
         pooled = opened.expected.summed(0)
         relative = Relative.of(exits, table, pooled)
@@ -136,15 +136,7 @@ def of(survival: "Survival", noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> R
         columns.add_estimate("standardised", whole.estimate, whole.dp, whole.ci, known=known)
         notes += not_estimable(known, arms, grid, figure="age-standardised survival")
     if opened.by_cause is not None:
-        found = Incidence.of(exits, opened.by_cause.sum(axis=0), opened.noise)
-        for number, cause in enumerate(survival.cause_labels):
-            columns.add(f"events_{cause}", found.deaths[:, number])
-            columns.add_estimate(
-                f"incidence_{cause}",
-                found.incidence[:, number],
-                (found.dp[0][:, number], found.dp[1][:, number]),
-                (found.ci[0][:, number], found.ci[1][:, number]),
-            )
+        _add_incidence(columns, survival.cause_labels, exits, opened)
     if strata > 1:
         notes.append(f"The curves add up {strata} strata, each with its own noise.")
     return Result(rows=columns.frame(), statistics=statistics, notes=tuple(notes))
@@ -157,6 +149,34 @@ def standardised_curve(standard: str, opened: Opened) -> Standardised:
         return standardised(standard, table.survival, table.dp_interval(), table.ci_interval())
     relative = Relative.of(opened.exits, table, opened.expected)
     return standardised(standard, relative.relative, relative.dp, relative.ci)
+
+
+def incidence_of(arm: int, exits: Exits, by_cause: Floats, noise: NoiseLaw) -> Incidence:
+    """Return the cumulative incidence of one arm; ``by_cause`` is ``(s, g, c, n)``."""
+    alone = replace(exits, counts=exits.counts[arm])
+    return Incidence.of(alone, by_cause[:, arm].sum(axis=0), noise)
+
+
+def _add_incidence(
+    columns: "_Columns", causes: tuple[str, ...], exits: Exits, opened: Opened
+) -> None:
+    assert opened.by_cause is not None
+    arms = [
+        incidence_of(number, exits, opened.by_cause, opened.noise)
+        for number in range(len(exits.counts))
+    ]
+    for number, cause in enumerate(causes):
+
+        def of_cause(part: Callable[[Incidence], Floats], number: int = number) -> Floats:
+            return np.stack([part(arm)[number] for arm in arms])
+
+        columns.add(f"events_{cause}", of_cause(lambda arm: arm.deaths))
+        columns.add_estimate(
+            f"incidence_{cause}",
+            of_cause(lambda arm: arm.incidence),
+            (of_cause(lambda arm: arm.dp[0]), of_cause(lambda arm: arm.dp[1])),
+            (of_cause(lambda arm: arm.ci[0]), of_cause(lambda arm: arm.ci[1])),
+        )
 
 
 class _Columns:

@@ -18,14 +18,13 @@ from upcare_mpc.link.grpc_channel import GrpcChannel, SessionHello
 from upcare_mpc.mpc import field
 from upcare_mpc.mpc.field import Words
 from upcare_mpc.mpc.noise import Law
-from upcare_mpc.mpc.programs.contract import program_digest
+from upcare_mpc.mpc.programs.contract import Rules, program_digest
 from upcare_mpc.mpc.programs.fill import FILL_PROGRAM, Fill
 from upcare_mpc.mpc.programs.inputs import DealtInput, Signatures, deal_input
 from upcare_mpc.mpc.programs.segments import Segments, open_segments
 from upcare_mpc.node.law import law_from_json, law_to_json
 from upcare_mpc.node.pipe import Message
 from upcare_mpc.study.descriptor import Descriptor
-from upcare_mpc.study.spec import Release
 
 __all__ = [
     "FillAssignment",
@@ -55,13 +54,13 @@ class Reach:
 
 
 def study_fields(
-    descriptor: Descriptor, release: Release, vector: bytes, noise: Segments | None
+    descriptor: Descriptor, rules: Rules, vector: bytes, noise: Segments | None
 ) -> tuple[bytes, dict[str, Any]]:
     """Write what only a session of a study has, as raw bytes and JSON values."""
     keys, sealed = (noise.keys, noise.sealed) if noise else ((), b"")
     return vector + sealed, {
         "descriptor": descriptor.canonical().decode(),
-        "release": asdict(release),
+        "rules": asdict(rules),
         "keys": [key.hex() for key in keys],
     }
 
@@ -138,7 +137,7 @@ class StudyAssignment(_Assignment):
 
     Attributes:
         descriptor: The session.
-        release: The study's rules about what is shown.
+        rules: The study's, about what is shown.
         noise: ``(n,)`` shares from the noise bank; ``None`` if the noise is to be drawn. Secret.
     """
 
@@ -150,7 +149,7 @@ class StudyAssignment(_Assignment):
         """
         self.descriptor = Descriptor.from_canonical(message.fields["descriptor"].encode())
         super().__init__(message, self.descriptor, program=self.descriptor.program)
-        self.release = Release(**message.fields["release"])
+        self.rules = Rules(**message.fields["rules"])
         blob, size = memoryview(message.blob), 8 * self.descriptor.cells
         self._vector = np.frombuffer(blob[:size], "<i8")
         keys = tuple(bytes.fromhex(key) for key in message.fields["keys"])

@@ -13,12 +13,12 @@ from typing import Any
 from upcare_mpc.errors import SessionError
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.mpc.noise import Law
+from upcare_mpc.mpc.programs.contract import Rules
 from upcare_mpc.mpc.programs.fill import Fill
 from upcare_mpc.mpc.programs.segments import Segments
 from upcare_mpc.node.assignment import Reach, common_fields, fill_fields, study_fields
 from upcare_mpc.node.pipe import Message, read_message, write_message
 from upcare_mpc.study.descriptor import Descriptor
-from upcare_mpc.study.spec import Release
 
 __all__ = ["WorkerProcess"]
 
@@ -78,7 +78,7 @@ class WorkerProcess:
         identity: Identity,
         certificates: Sequence[str],
         law: Law,
-        release: Release,
+        rules: Rules,
         reach: Reach,
     ) -> int:
         """Give the worker its session, this registry's vector, and its noise if that is there.
@@ -90,13 +90,13 @@ class WorkerProcess:
             identity: This party; its key goes to the worker, which signs and speaks TLS.
             certificates: PEM, in roster order, already verified.
             law: Law of the noise.
-            release: The study's rules about what is shown.
+            rules: The study's, about what is shown.
             reach: How its peers reach it.
 
         Returns:
             The port the worker listens on; 0 if it only dials.
         """
-        blob, fields = study_fields(descriptor, release, vector, noise)
+        blob, fields = study_fields(descriptor, rules, vector, noise)
         common = common_fields(identity, certificates, law, reach)
         return await self._assign("study", blob, {**fields, **common})
 

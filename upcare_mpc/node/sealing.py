@@ -34,7 +34,6 @@ from upcare_mpc.node.snapshot import snapshots_of
 from upcare_mpc.records.variables import VARIABLES
 from upcare_mpc.storage.partition import one_batch
 from upcare_mpc.storage.snapshot import Snapshots
-from upcare_mpc.storage.snapshot_rows import read_digest
 from upcare_mpc.vault.changes import Change
 from upcare_mpc.vault.edition import MAX_GROUPS, MAX_HEAD_BYTES, epoch_of
 from upcare_mpc.vault.payload import payloads
@@ -103,10 +102,7 @@ class Records:
         manifest = self._snapshots.current()
         if manifest is None:
             raise DataError("no snapshot is in force; run `upcare ingest` first")
-        path = self._snapshots.rows(manifest)
-        if read_digest(path, rules=manifest.sources.rules) != manifest.digest:
-            raise DataError("the snapshot has other rows than its name says")
-        return path
+        return self._snapshots.checked_rows(manifest)
 
     def _policies(self, day: date) -> tuple[dict[bytes, str], dict[bytes, str]]:
         """The policy of each patient, or the reason why there is none."""

@@ -29,7 +29,7 @@ from upcare_mpc.link.statements import (
     spent_in,
     spent_statement,
 )
-from upcare_mpc.mpc.programs.contract import check_descriptor
+from upcare_mpc.mpc.programs.contract import Rules, check_descriptor
 from upcare_mpc.node.assignment import Reach
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
@@ -88,7 +88,11 @@ class NodeSession:
             UpcareError: Any check fails; then nothing is reserved and the session is dead here.
         """
         started = time.monotonic()
-        counting_s = party.data.reach_s + counting_time(question, party.data.cases_at_most)
+        counting_s = (
+            party.data.reach_s
+            + counting_time(question, party.data.cases_at_most)
+            + snapshot.reference_time(question.kind)
+        )
         descriptor = Descriptor.from_canonical(proposal.descriptor)
         check_descriptor(
             descriptor,
@@ -134,7 +138,7 @@ class NodeSession:
                 identity=identity,
                 certificates=list(proposal.certificates),
                 law=question.law,
-                release=question.study.release,
+                rules=Rules.of(question.study.release, question.layout),
                 reach=Reach(host=party.host, ports=party.ports, silence_s=party.silence_s),
             )
         except BaseException:

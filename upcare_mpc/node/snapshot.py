@@ -53,6 +53,8 @@ __all__ = [
 ]
 
 GATE_S: Final = 2e-5  # to decide on one patient and to look her up, with room for a slow machine
+STRATUM_S: Final = 2e-4  # to place one group of residents
+SPAN_S: Final = 5e-2  # to look up one span of time in a life table, for all patients there can be
 RENEW_S: Final = 2e-4  # to freeze what one patient has said, to read it, and to check her rows
 
 
@@ -152,6 +154,12 @@ class Snapshot:
             RefusedError: They do not; no record was looked at.
         """
         check_reference(kind.measures(), kind.layout(), self.cases.reference)
+
+    def reference_time(self, kind: Kind) -> float:
+        """Seconds that population and life table may take: a function of these and the study."""
+        measures, reference = kind.measures(), self.cases.reference
+        asked = any(measure.of == "residents" for measure in measures.tables)
+        return STRATUM_S * len(reference.residents) * asked + SPAN_S * len(measures.spans)
 
     def tabulate(self, kind: Kind, use: Use) -> bytes:
         """Count a study's table over the cases: ``(n,)`` little-endian 64-bit. Secret.
@@ -259,7 +267,7 @@ def _frozen(snapshots: Snapshots, gate: Gate, state: Path, freezes: Freezes) -> 
     cases = _behind_the_gate(engine, manifest.digest, gate, freezes, snapshots.reference(manifest))
     return Snapshot(
         tumours=manifest.tumours,
-        origin=_origin(manifest),
+        origin=_origin(manifest, cases.reference),
         digest=_digest(snapshots.secret(), cases),
         cases=cases,
     )
@@ -280,11 +288,13 @@ def _behind_the_gate(
     )
 
 
-def _origin(manifest: Manifest) -> str:
+def _origin(manifest: Manifest, reference: Reference) -> str:
     account = manifest.account
+    beside = reference.described()
     return (
         f"{manifest.tumours} tumours of {manifest.patients} patients, "
         f"{_sum(account.rejected)} messages rejected, from {', '.join(sorted(account.formats))}"
+        f"{beside and f'; {beside}'}"
     )
 
 
@@ -300,12 +310,13 @@ def _warehouse(table: WarehouseTable, secret: bytes) -> Snapshot:
     engine = Warehouse(table.url, table.table, seconds=table.seconds)
     place = json.dumps([_without_login(table.url), table.table])
     named = hashlib.sha256(place.encode()).digest()
-    if beside := encoded(reference):
-        named += hashlib.sha256(beside).digest()
-    tumours = engine.tumours()
+    if content := encoded(reference):
+        named += hashlib.sha256(content).digest()
+    tumours, beside = engine.tumours(), reference.described()
     return Snapshot(
         tumours=tumours,
-        origin=f"{tumours} tumours, in the table {table.table} of a warehouse",
+        origin=f"{tumours} tumours, in the table {table.table} of a warehouse"
+        f"{beside and f'; {beside}'}",
         digest=_named(secret, b"warehouse", named),
         cases=Ungated(warehouse=engine, reference=reference),
     )

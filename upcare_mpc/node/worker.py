@@ -165,7 +165,7 @@ class Worker:
 
         self._tell("reveal")
         await self._answer("noted")
-        passing = await passing_cells(engine, result.share, assignment.release)
+        passing = await passing_cells(engine, result.share, assignment.rules)
         await agree_on_passing(engine, passing, assignment.signatures, agreement=result.agreement)
         self._lap("comparing")
         return passing

@@ -183,6 +183,16 @@ class Reference:
     residents: tuple[Residents, ...] = ()
     life_table: LifeTable = field(default_factory=lambda: LifeTable({}))
 
+    def described(self) -> str:
+        """Say in some words what there is; empty if there is nothing."""
+        kinds = {
+            "population": [group.stratum.year for group in self.residents],
+            "life table": [year for _, year in self.life_table.yearly],
+        }
+        return " and ".join(
+            f"{name} of {min(years)}-{max(years)}" for name, years in kinds.items() if years
+        )
+
 
 NOTHING: Final = Reference()
 """Of a registry that has neither file."""

@@ -64,7 +64,7 @@ def relative_survival(
         parts += sum(p.entry_days > start for p in here)
         exposed = len(here) - (parts / 2 if actuarial else 0)
         chances = sum(p.chance(start, end) for p in here)
-        survival *= 1 - deaths / exposed if exposed else 1.0
+        survival *= max(0.0, 1 - deaths / exposed) if exposed else 1.0
         expected *= 1 - chances / len(here)
         table.append(
             Interval(

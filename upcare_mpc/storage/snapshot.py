@@ -262,13 +262,21 @@ class Snapshots:
         Raises:
             DataError: It was destroyed, cannot be read, or is not what its name says.
         """
+        return Engine(self.checked_rows(manifest), spill)
+
+    def checked_rows(self, manifest: Manifest) -> Path:
+        """Where the rows of a snapshot are, after they were held against its digest.
+
+        Raises:
+            DataError: As `open`.
+        """
         rows = self.rows(manifest)
         if not rows.exists():
             raise DataError("the snapshot is not there; it was destroyed or moved")
         beside = self._beside(manifest)
         if read_digest(rows, rules=manifest.sources.rules, reference=beside) != manifest.digest:
             raise DataError("the snapshot has other rows than its name says")
-        return Engine(rows, spill)
+        return rows
 
     def reference(self, manifest: Manifest) -> Reference:
         """Read the population and the life table of a snapshot, which `open` has checked.

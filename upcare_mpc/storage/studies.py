@@ -111,6 +111,13 @@ class Studies:
         with self._database.read() as connection:
             return frozenset(connection.execute(query).scalars())
 
+    def rows_of(self, researcher: str) -> tuple[StudyRow, ...]:
+        """Return one researcher's studies, newest first."""
+        query = select(STUDIES).where(STUDIES.c.researcher == researcher)
+        newest = query.order_by(STUDIES.c.created.desc(), STUDIES.c.digest)
+        with self._database.read() as connection:
+            return tuple(_row(row) for row in connection.execute(newest).mappings())
+
     def all(self) -> tuple[StudyRow, ...]:
         """Return all studies, oldest first."""
         with self._database.read() as connection:

@@ -8,18 +8,53 @@ its descriptor.
 
 import hashlib
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.mpc import field
 from upcare_mpc.study.descriptor import Descriptor
+from upcare_mpc.study.layout import Layout
 from upcare_mpc.study.spec import Release
 
-__all__ = ["NOISY_SUM", "PASSING_SUM", "check_descriptor", "program_digest", "program_of"]
+__all__ = [
+    "NOISY_SUM",
+    "PASSING_SUM",
+    "Rules",
+    "check_descriptor",
+    "program_digest",
+    "program_of",
+]
 
 NOISY_SUM = "noisy-sum/1"
 PASSING_SUM = "passing-noisy-sum/1"  # of which only what passes the study's rules opens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """A study's rules about what is shown, in the units of the vector.
+
+    Attributes:
+        minimum_cohort: Nothing opens if the total of the first ``cohort`` cells is below it.
+        suppress_below: A cell opens only if it is at least this.
+        cohort: Cells of the layout's first table, which hold each tumour that counts once.
+    """
+
+    minimum_cohort: int | None = None
+    suppress_below: int | None = None
+    cohort: int
+
+    @classmethod
+    def of(cls, release: Release, layout: Layout) -> "Rules":
+        """Return the rules of a study; every tumour counts as often as the first table says."""
+        first = layout.tables[0]
+        least = release.minimum_cohort
+        return cls(
+            minimum_cohort=None if least is None else least * first.weight,
+            suppress_below=release.suppress_below,
+            cohort=first.cells,
+        )
 
 
 def program_of(release: Release) -> str:

@@ -1,6 +1,8 @@
 """Which cells of a noisy sum may open: the small-cell rule and the minimum cohort.
 
-    shown[i] = [noisy[i] >= suppress_below] and [sum of all noisy cells >= minimum_cohort]
+    shown[i] = [noisy[i] >= suppress_below] and [sum of the noisy cohort >= minimum_cohort]
+
+The cohort is the first table of the answer, which has each tumour that counts in one cell at most.
 
 Runs between the noisy sum and the sealing, on shares. Both rules look at POOLED NOISY values, never
 at a true one and never at one registry's. What opens, to the computing parties and through them to
@@ -34,21 +36,21 @@ from upcare_mpc.mpc.comparison import at_least
 from upcare_mpc.mpc.engine import Engine
 from upcare_mpc.mpc.field import Words
 from upcare_mpc.mpc.opening import Passing
+from upcare_mpc.mpc.programs.contract import Rules
 from upcare_mpc.mpc.programs.inputs import Signatures
-from upcare_mpc.study.spec import Release
 
 __all__ = ["agree_on_passing", "passing_cells"]
 
 CHUNK_CELLS = 1 << 18  # cells of one branch; a multiple of 64
 
 
-async def passing_cells(engine: Engine, share: Words, release: Release) -> Passing:
+async def passing_cells(engine: Engine, share: Words, rules: Rules) -> Passing:
     """Decide which cells may open.
 
     Args:
         engine: This party's runtime, its keys agreed.
         share: ``(n,)`` share of the noisy sum. Secret.
-        release: The study's rules, one of them at least.
+        rules: The study's, one of them at least.
 
     Returns:
         What may open; the same at all parties that follow the protocol.
@@ -63,12 +65,13 @@ async def passing_cells(engine: Engine, share: Words, release: Release) -> Passi
     cohort: list[asyncio.Task[Bits]] = []
     chunks: list[asyncio.Task[Bits]] = []
     async with asyncio.TaskGroup() as group:
-        if release.minimum_cohort is not None:
-            cohort = [engine.branch(compare(_total(share), release.minimum_cohort), group=group)]
-        if release.suppress_below is not None:
+        if rules.minimum_cohort is not None:
+            total = _total(share[: rules.cohort])
+            cohort = [engine.branch(compare(total, rules.minimum_cohort), group=group)]
+        if rules.suppress_below is not None:
             parts = [share[start : start + CHUNK_CELLS] for start in range(0, cells, CHUNK_CELLS)]
             chunks = [
-                engine.branch(compare(part, release.suppress_below), group=group) for part in parts
+                engine.branch(compare(part, rules.suppress_below), group=group) for part in parts
             ]
     met, passed = _joined(cohort), _joined(chunks)
     async with asyncio.TaskGroup() as group:
@@ -120,7 +123,7 @@ async def agree_on_passing(
 
 
 def _total(share: Words) -> Words:
-    """Share of the sum of all cells, ``(1,)``; local."""
+    """Share of the sum of some cells, ``(1,)``; local."""
     low = int((share & np.uint64(0xFFFFFFFF)).sum())
     high = int((share >> np.uint64(32)).sum())
     return np.array([(low + (high << 32)) % field.PRIME], np.uint64)

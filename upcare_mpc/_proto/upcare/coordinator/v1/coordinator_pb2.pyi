@@ -72,6 +72,34 @@ class ResultResponse(_message.Message):
     certificate: str
     def __init__(self, descriptor: _Optional[bytes] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., certificate: _Optional[str] = ...) -> None: ...
 
+class ListRequest(_message.Message):
+    __slots__ = ("authorization",)
+    AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    authorization: _study_pb2.Authorization
+    def __init__(self, authorization: _Optional[_Union[_study_pb2.Authorization, _Mapping]] = ...) -> None: ...
+
+class ListResponse(_message.Message):
+    __slots__ = ("studies",)
+    STUDIES_FIELD_NUMBER: _ClassVar[int]
+    studies: _containers.RepeatedCompositeFieldContainer[Listed]
+    def __init__(self, studies: _Optional[_Iterable[_Union[Listed, _Mapping]]] = ...) -> None: ...
+
+class Listed(_message.Message):
+    __slots__ = ("study_digest", "title", "state", "reason", "submitted", "changed")
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    title: str
+    state: str
+    reason: str
+    submitted: float
+    changed: float
+    def __init__(self, study_digest: _Optional[bytes] = ..., title: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., submitted: _Optional[float] = ..., changed: _Optional[float] = ...) -> None: ...
+
 class CatalogueRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

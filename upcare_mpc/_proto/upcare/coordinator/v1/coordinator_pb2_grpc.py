@@ -54,6 +54,11 @@ class ResearchStub:
                 request_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultRequest.SerializeToString,
                 response_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultResponse.FromString,
                 _registered_method=True)
+        self.List = channel.unary_unary(
+                '/upcare.coordinator.v1.Research/List',
+                request_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ListRequest.SerializeToString,
+                response_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ListResponse.FromString,
+                _registered_method=True)
         self.Catalogue = channel.unary_unary(
                 '/upcare.coordinator.v1.Research/Catalogue',
                 request_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CatalogueRequest.SerializeToString,
@@ -100,6 +105,15 @@ class ResearchServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def List(self, request, context):
+        """List names the researcher's own studies, the newest first.
+
+        Errors: UNAUTHENTICATED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Catalogue(self, request, context):
         """Catalogue lists what the registries state about their data. Public: nothing is signed.
         """
@@ -129,6 +143,11 @@ def add_ResearchServicer_to_server(servicer, server):
                     servicer.Result,
                     request_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultRequest.FromString,
                     response_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultResponse.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ListRequest.FromString,
+                    response_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ListResponse.SerializeToString,
             ),
             'Catalogue': grpc.unary_unary_rpc_method_handler(
                     servicer.Catalogue,
@@ -244,6 +263,33 @@ class Research:
             '/upcare.coordinator.v1.Research/Result',
             upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultRequest.SerializeToString,
             upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/upcare.coordinator.v1.Research/List',
+            upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ListRequest.SerializeToString,
+            upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ListResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,319 @@
+"""Calling a network over its public interface: what ``PlatformClient`` does, in HTTPS and JSON.
+
+The interface is trusted with as little as the platform: questions are signed here, results are
+sealed to the researcher and checked here.
+"""
+
+import contextlib
+import ipaddress
+import json
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+import httpx
+
+from upcare_mpc.client.platform import Answer, CatalogueEntry, Event
+from upcare_mpc.client.researcher import Researcher
+from upcare_mpc.client.result import OpenedResult, open_parts
+from upcare_mpc.client.signed_json import authorization_text, read_result, request_json
+from upcare_mpc.client.tokens import SCOPES, new_token
+from upcare_mpc.client.words import exact_fraction, one_line
+from upcare_mpc.errors import ConfigError, LinkError, ProtocolError, RefusedError
+from upcare_mpc.link.certificates import host_of
+from upcare_mpc.records.availability import Availability
+from upcare_mpc.records.variables import VARIABLES
+from upcare_mpc.study.spec import Study
+
+__all__ = ["API_HOST", "RestPlatform"]
+
+API_HOST: Final = host_of("api", "platform")
+"""The name in the certificate that a network gives to its public interface."""
+
+_CALL_S: Final = 75.0  # the interface gives the platform 60
+_QUIET_S: Final = 60.0  # a story says something every 15 s
+_CONNECT_S: Final = 15.0
+_TOKEN_S: Final = 3600
+_MAX_ANSWER: Final = 64 << 20
+_PAGE: Final = 100
+_LATER: Final = {408, 429, 500, 502, 503, 504}
+
+
+class RestPlatform:
+    """A researcher's connection to the public interface; use as a context manager."""
+
+    def __init__(self, url: str, researcher: Researcher, *, ca: Path | None = None) -> None:
+        """Prepare; nobody is called.
+
+        Args:
+            url: ``https://host:port``; ``http`` on this machine alone.
+            researcher: Who asks.
+            ca: Certificates (PEM) that vouch for the host in the URL. Without it the network's own
+                CA has to vouch for the network's interface, whatever the URL calls it.
+
+        Raises:
+            ConfigError: The URL or the file is not usable.
+        """
+        self._researcher = researcher
+        self._token = ""
+        self._expires = 0.0
+        base = _base(url)
+        trust = ssl.create_default_context()
+        if base.scheme == "https":
+            try:
+                if ca is None:
+                    trust = ssl.create_default_context(
+                        cadata=researcher.network.ca_pem.decode("ascii")
+                    )
+                else:
+                    trust = ssl.create_default_context(cafile=ca)
+            except (OSError, ValueError):
+                raise ConfigError("ca: wanted a file of certificates, in PEM") from None
+        self._extensions = {"sni_hostname": API_HOST} if ca is None else {}
+        self._client = httpx.Client(
+            base_url=base,
+            verify=trust,
+            trust_env=not _on_this_machine(base.host),
+            timeout=httpx.Timeout(_CALL_S, connect=_CONNECT_S),
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def preview(self, study: Study) -> list[Answer]:
+        """Ask what every registry would say; spends nothing.
+
+        Raises:
+            RefusedError: The request is refused.
+            LinkError: The interface or the platform cannot be reached.
+        """
+        request = self._researcher.request(study, now=time.time())
+        answer = self._call("POST", "/v1/previews", json=request_json(request))
+        with _understood():
+            return [
+                Answer(
+                    registry=one_line(row["name"]),
+                    verdict=one_line(row["verdict"]),
+                    reason=one_line(row["reason"]),
+                    epsilon_left=_fraction(row["epsilon_left_exact"]),
+                    rho_left=_fraction(row["rho_left_exact"]),
+                )
+                for row in answer["registries"]
+            ]
+
+    def catalogue(self) -> list[CatalogueEntry]:
+        """List what the registries state about their data; asks no registry, spends nothing.
+
+        Raises:
+            ProtocolError: An entry is not a statement that a registry can make.
+            LinkError: The interface or the platform cannot be reached.
+        """
+        entries: list[CatalogueEntry] = []
+        query: dict[str, Any] = {"limit": _PAGE}
+        while True:
+            page = self._call("GET", "/v1/catalogue", params=query)
+            with _understood():
+                entries += [_entry(item) for item in page["items"]]
+                if page["next"] is None or not page["items"]:
+                    return entries
+                query["cursor"] = str(page["next"])
+
+    def submit(self, study: Study) -> bool:
+        """Submit a study, or attach to it.
+
+        Returns:
+            Whether it was already there, running or answered.
+        """
+        request = self._researcher.request(study, now=time.time())
+        answer = self._call("POST", "/v1/studies", json=request_json(request))
+        with _understood():
+            return bool(answer["known"])
+
+    def watch(self, study: bytes) -> Iterator[Event]:
+        """Follow a study's story to its end.
+
+        Where the interface ends a long connection, the story is taken up again.
+
+        Raises:
+            RefusedError: There is no such study of hers.
+            LinkError: The interface or the platform is lost.
+        """
+        heard = 0
+        while True:
+            alive = False
+            for line in self._lines(study, heard):
+                alive = True
+                if not line.startswith("data:"):
+                    continue
+                with _understood():
+                    said = json.loads(line.removeprefix("data:"))
+                    if "status" in said:
+                        raise _error(said["status"], said)
+                    heard = int(said["sequence"])
+                    event = Event(
+                        phase=one_line(said["phase"]),
+                        text=one_line(said["text"]),
+                        time=float(said["time"]),
+                        last=bool(said["last"]),
+                    )
+                yield event
+                if event.last:
+                    return
+            if not alive:
+                raise LinkError("the interface ended the story before the study ended")
+
+    def result(self, study: Study) -> OpenedResult:
+        """Fetch, check and open the result of a finished study.
+
+        Raises:
+            RefusedError: There is none.
+            OpeningError: The sealed shares do not open or do not belong together.
+        """
+        answer = self._call(
+            "GET",
+            f"/v1/studies/{study.digest.hex()}/result",
+            headers=self._authorized(study.digest, "result"),
+        )
+        return open_parts(read_result(answer), study, self._researcher)
+
+    # -- small things ---------------------------------------------------------------------------
+
+    def _headers(self) -> dict[str, str]:
+        now = time.time()
+        if now > self._expires - _TOKEN_S / 2:
+            self._token = new_token(self._researcher, SCOPES, seconds=_TOKEN_S, now=now)
+            self._expires = now + _TOKEN_S
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def _authorized(self, study: bytes, method: str) -> dict[str, str]:
+        authorization = self._researcher.authorize(study, method, now=time.time())
+        return {"Upcare-Authorization": authorization_text(authorization)}
+
+    def _call(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **sent: Any
+    ) -> Any:
+        """Call once and return the JSON object of the answer."""
+        content = bytearray()
+        with (
+            _reached(),
+            self._client.stream(
+                method,
+                path,
+                headers={**self._headers(), **(headers or {})},
+                extensions=self._extensions,
+                **sent,
+            ) as response,
+        ):
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > _MAX_ANSWER:
+                    raise ProtocolError(f"an answer has at most {_MAX_ANSWER >> 20} MiB")
+        with _understood():
+            answer = json.loads(bytes(content))
+            if not isinstance(answer, dict):
+                raise TypeError
+        if response.is_error:
+            raise _error(response.status_code, answer)
+        return answer
+
+    def _lines(self, study: bytes, heard: int) -> Iterator[str]:
+        headers = {**self._headers(), **self._authorized(study, "watch")}
+        if heard:
+            headers["Last-Event-ID"] = str(heard)
+        with (
+            _reached(),
+            self._client.stream(
+                "GET",
+                f"/v1/studies/{study.hex()}/events",
+                headers=headers,
+                timeout=httpx.Timeout(_CALL_S, read=_QUIET_S, connect=_CONNECT_S),
+                extensions=self._extensions,
+            ) as response,
+        ):
+            if response.is_error:
+                response.read()
+                with _understood():
+                    raise _error(response.status_code, json.loads(response.content))
+            yield from response.iter_lines()
+
+
+def _base(url: str) -> httpx.URL:
+    try:
+        base = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError):
+        raise ConfigError("wanted the address of a public interface, https://host:port") from None
+    plain = base.scheme == "http" and _on_this_machine(base.host)
+    if not base.host or not (plain or base.scheme == "https"):
+        raise ConfigError("wanted the address of a public interface, https://host:port")
+    return base
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _error(status: int, problem: Mapping[str, Any]) -> RefusedError | LinkError:
+    """The error that a problem document stands for."""
+    detail = one_line(str(problem.get("detail") or problem.get("title") or f"status {status}"))
+    return LinkError(detail) if status in _LATER else RefusedError(detail)
+
+
+@contextlib.contextmanager
+def _reached() -> Iterator[None]:
+    """Turn errors of the connection into ours."""
+    try:
+        yield
+    except (httpx.ConnectError, ssl.SSLError) as error:
+        if "certificate" in str(error).lower():
+            raise LinkError(
+                "no trusted connection to the interface: its certificate is not accepted"
+            ) from None
+        raise LinkError("the interface cannot be reached") from None
+    except (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError):
+        raise LinkError("the interface cannot be reached, or did not answer in time") from None
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """Turn an answer of another form into our error."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError):
+        raise ProtocolError("the interface answers what cannot be understood") from None
+
+
+def _fraction(text: str | None) -> Any:
+    return None if text is None else exact_fraction(text)
+
+
+def _entry(item: Mapping[str, Any]) -> CatalogueEntry:
+    stated = item["stated"]
+    try:
+        availability = (
+            None
+            if stated is None
+            else Availability(
+                variables=frozenset(VARIABLES).intersection(stated["variables"]),
+                years=(stated["years"][0], stated["years"][1]),
+                population=stated["population"],
+                note=stated["note"],
+            )
+        )
+    except ConfigError as error:
+        raise ProtocolError(f"catalogue: {error}") from None
+    return CatalogueEntry(
+        registry=one_line(item["registry"]),
+        attending=bool(item["attending"]),
+        since=datetime.fromisoformat(item["since"]),
+        availability=availability,
+    )
