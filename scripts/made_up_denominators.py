@@ -23,6 +23,7 @@ OLDEST = 99
 
 
 def main() -> None:
+    """Write all of them."""
     for name, women in WOMEN.items():
         folder = PARTIES / name / "data"
         (folder / "population.csv").write_text(population(women, REGIONS.get(name)), "ascii")
@@ -30,6 +31,7 @@ def main() -> None:
 
 
 def population(women: int, region: str | None) -> str:
+    """A population file with so many women in 1984."""
     columns = ["Calendar year", "Sex", "Age unit", "Number of residents"]
     lines = [";".join([*columns, "Geo_code"] if region else columns)]
     for year in POPULATION_YEARS:
@@ -44,6 +46,7 @@ def population(women: int, region: str | None) -> str:
 
 
 def life_table() -> str:
+    """A life table, the same for all."""
     lines = ["Calendar year;Sex;Annual age;All causes death probability"]
     for year in LIFE_TABLE_YEARS:
         for sex, (start, slope) in SEXES.items():

@@ -118,6 +118,15 @@ ASKED = (
         _measure("odds ratio"),
     ),
     Asked(
+        "regression",
+        "regression",
+        'model = "hazards"\ncovariates = ["tx_hormone"]\ninterval_days = 365\nintervals = 7',
+        "hazard ratio by therapy",
+        "ratio",
+        1,
+        lambda rows: rows["term"] == "tx_hormone",
+    ),
+    Asked(
         "means",
         "means",
         'variables = [{ variable = "age", from = 18, to = 100 }]',

@@ -83,10 +83,12 @@ def test_a_listener_who_leaves_is_let_go() -> None:
 
     async def story() -> int:
         sent: list[Any] = []
-        left = asyncio.Event()
+        asked, left = False, asyncio.Event()
 
         async def receive() -> Any:
-            if not sent:
+            nonlocal asked
+            if not asked:
+                asked = True
                 return {"type": "http.request", "body": b"", "more_body": False}
             await left.wait()
             return {"type": "http.disconnect"}

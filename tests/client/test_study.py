@@ -1,6 +1,7 @@
 """A question built in Python is a study file, and every check is the parser's."""
 
 import inspect
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from upcare_mpc.client import Study
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds import KINDS
+from upcare_mpc.kinds.exposure import classes
 
 PARTIES = Path(__file__).parents[2] / "parties"
 ASKED: dict[str, Any] = {
@@ -20,6 +22,7 @@ ASKED: dict[str, Any] = {
     "registries": ["de-a", "de-b", "fr-a"],
     "epsilon": 0.1,
 }
+MODELS = tuple({"model": model} for model in ("logistic", "poisson", "hazards"))
 
 
 def test_a_study_built_in_python_is_the_one_in_the_file() -> None:
@@ -125,15 +128,17 @@ def test_an_error_in_a_file_names_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_option_of_a_statistic_is_an_argument_of_its_constructor(kind: str) -> None:
     """The parser names the options that it knows when it refuses one that it does not."""
-    study = Study.counts(**ASKED, by=["grade"]).text
-    strange = study.replace('"counts"', f'"{kind}"').replace('"by"', '"zzzzzzzz"')
-    with pytest.raises(StudyError) as caught:
-        Study.parse(strange)
-    known = str(caught.value).partition("known: ")[2].split(", ")
+    known: set[str] = set()
+    for first in MODELS if kind == "regression" else ({},):
+        study = json.loads(Study.counts(**ASKED, by=["grade"]).text)
+        del study["counts"]
+        with pytest.raises(StudyError) as caught:
+            Study.parse(json.dumps({**study, "kind": kind, kind: {**first, "zzzzzzzz": 1}}))
+        known |= set(str(caught.value).partition("known: ")[2].split(", "))
 
     arguments = set(inspect.signature(getattr(Study, kind)).parameters) - {"asked"}
 
-    assert arguments == set(known)
+    assert arguments == known
 
 
 @pytest.mark.parametrize(
@@ -162,6 +167,36 @@ def test_every_option_of_a_statistic_is_an_argument_of_its_constructor(kind: str
             by=["sex", {"variable": "diagnosis_year", "from": 2010, "to": 2015}],
             standards=["esp2013", {"name": "own", "weights": [0.125] * 18}],
             trend=True,
+        ),
+        lambda: Study.association(
+            **ASKED,
+            outcome="n in (2, 3)",
+            exposure={"arms": {"grade 3": "grade = 3", "grade 1 or 2": "grade in (1, 2)"}},
+            reference="grade 1 or 2",
+            strata=[{"variable": "age", "cuts": [50, 65]}],
+        ),
+        lambda: Study.association(
+            **ASKED,
+            outcome="stage = 4",
+            exposure=classes({"FRF11": Fraction(9), "FRK24": Fraction(14)}, [12], name="dust"),
+        ),
+        lambda: Study.regression(
+            **ASKED,
+            model="logistic",
+            covariates=["sex", {"variable": "age", "name": "age group", "cuts": [50, 65]}],
+            terms=[["sex"], ["age group"], ["sex", "age group"]],
+            reference={"age group": "50-64"},
+            outcome="vital_status = dead",
+        ),
+        lambda: Study.regression(
+            **ASKED,
+            where="site = 'C50' and diagnosis_year between 2007 and 2015",
+            model="poisson",
+            covariates=["sex", "age_group"],
+            person_time="residents",
+        ),
+        lambda: Study.regression(
+            **ASKED, model="hazards", covariates=["grade"], interval_days=365, intervals=5
         ),
         lambda: Study.means(
             **ASKED,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from upcare_mpc.ingest.delivery import Delivery, Source, read
+from upcare_mpc.ingest.delivery import Delivery, Source, read, reference
+from upcare_mpc.records.reference import Reference
 
 PARTIES = Path(__file__).parents[2] / "parties"
 SAMPLES = Path(__file__).parents[1] / "data" / "ingest"
@@ -48,6 +49,17 @@ def read_party() -> Callable[..., Delivery]:
         return read(sources, complete=frozenset(complete))
 
     return read_folder
+
+
+@pytest.fixture
+def party_reference() -> Callable[[str], Reference]:
+    """Read the population file and the life table of a demo party."""
+
+    def read_them(party: str) -> Reference:
+        paths = sorted((PARTIES / party / "data").iterdir())
+        return reference([Source(path.name, lambda path=path: path.open("rb")) for path in paths])
+
+    return read_them
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """ENCR population, life-table and mortality files: typed rows, or one line that names the bad."""
 
 import io
+import runpy
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from upcare_mpc.ingest.denominators import (
     population,
 )
 
+ROOT = Path(__file__).parents[2]
 POPULATION = "Calendar year;Sex;Age unit;Geo_code;Number of residents\n"
 LIFE_TABLE = "Calendar year;Sex;Age_Unit;All causes death probability\n"
 MORTALITY = "Calendar year;Sex;Age unit;Cause of death;Number of deaths\n"
@@ -122,3 +125,25 @@ def test_one_bad_row_fails_a_mortality_file(row, text):
         rows_of(mortality, MORTALITY + "2021;1;69;C509;4\n" + row + "\n")
 
     assert "\n" not in str(caught.value)
+
+
+def test_the_files_of_the_demo_are_what_their_program_writes(party_reference):
+    program = runpy.run_path(str(ROOT / "scripts" / "made_up_denominators.py"))
+
+    for name, women in program["WOMEN"].items():
+        data = ROOT / "parties" / name / "data"
+        people = program["population"](women, program["REGIONS"].get(name))
+
+        found = party_reference(name)
+
+        assert (data / "population.csv").read_text("ascii") == people
+        assert (data / "life_table.csv").read_text("ascii") == program["life_table"]()
+        assert {group.stratum.year for group in found.residents} == set(range(1984, 1992))
+        for sex in ("female", "male"):
+            in_1984 = [
+                group.count
+                for group in found.residents
+                if (group.stratum.sex, group.stratum.year) == (sex, 1984)
+            ]
+            assert sum(in_1984) == pytest.approx(women, abs=10)
+            assert found.life_table.years(sex) == range(1984, 1994)

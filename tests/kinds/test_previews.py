@@ -21,6 +21,10 @@ STUDIES = {
         f'outcome = {{ where = "vital_status = dead" }}\nexposure = {{ {ARMS} }}\n'
         'strata = [{ variable = "age", from = 20, to = 99, width = 2 }]'
     ),
+    "regression": (
+        'model = "logistic"\noutcome = { where = "vital_status = dead" }\n'
+        'covariates = ["tx_hormone", { variable = "age", from = 20, to = 99, width = 2 }]'
+    ),
     "means": (
         'variables = [{ variable = "age", from = 18, to = 100 }]\n'
         'by = [{ variable = "diagnosis_year", from = 1980, to = 2019 }]'

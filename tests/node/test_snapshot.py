@@ -8,19 +8,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from upcare_mpc.config import Calendar, Data, DataFiles, SnapshotFolder
+from upcare_mpc.config import Calendar, Data, DataFiles, SnapshotFolder, WarehouseTable
 from upcare_mpc.consent.gate import Gate
 from upcare_mpc.consent.model import Activity, Answer, Consent
 from upcare_mpc.consent.use import Use, of_study
 from upcare_mpc.errors import ConfigError, DataError, RefusedError
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds.question import work_out
+from upcare_mpc.node import snapshot as module
 from upcare_mpc.node.consents import Freezes
 from upcare_mpc.node.freeze import freeze
 from upcare_mpc.node.snapshot import STRATUM_S, Snapshot, load_snapshot, renewed, snapshots_of
 from upcare_mpc.records.case import Case
+from upcare_mpc.records.reference import Reference
 from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import NODE
@@ -28,6 +31,7 @@ from upcare_mpc.storage.snapshot_rows import pseudonym
 from upcare_mpc.study import language
 from upcare_mpc.study.expression import Integer
 from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
+from upcare_mpc.study.residents import resident_vector
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import parse
 
@@ -127,6 +131,42 @@ def test_population_files_are_counted_with_the_cases_and_named_with_them(here: R
     assert whole.reference_time(KIND) == 0
     with pytest.raises(RefusedError, match=r"^has no population file$"):
         alone.check_reference(RATES_KIND)
+
+
+class FakeWarehouse:
+    """Stands where a database would be: ten cases, and residents as it is told."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def tumours(self) -> int:
+        return 10
+
+    def tabulate(
+        self, measures: Measures, layout: Layout, reference: Reference
+    ) -> npt.NDArray[np.int64]:
+        return resident_vector(measures, layout, reference.residents)
+
+
+def test_a_warehouse_has_population_files_beside_it_and_no_life_table(
+    here: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Warehouse", FakeWarehouse)
+    beside = {name: DELIVERY.with_name(f"{name}.csv") for name in ("population", "life_table")}
+    bare = WarehouseTable(url="local[2]", table="cases")
+
+    alone = here.load(replace(DATA, source=bare))
+    files = (beside["population"],)
+    whole = here.load(replace(DATA, source=replace(bare, population=files)))
+
+    whole.check_reference(RATES_KIND)
+    assert np.frombuffer(whole.tabulate(RATES_KIND, USE), "<i8").tolist() == [0, 122_136]
+    assert whole.digest != alone.digest
+    assert whole.origin.endswith("the table cases of a warehouse; population of 1984-1991")
+    with pytest.raises(RefusedError, match=r"^has no population file$"):
+        alone.check_reference(RATES_KIND)
+    with pytest.raises(ConfigError, match="a warehouse uses no life table"):
+        here.load(replace(DATA, source=replace(bare, population=(beside["life_table"],))))
 
 
 def test_the_digest_is_the_same_again_and_another_at_another_registry(

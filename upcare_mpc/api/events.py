@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 from fastapi.responses import StreamingResponse
@@ -61,9 +61,10 @@ class EventStream(StreamingResponse):
             limits: How long it may take.
             left: Called once, at the end.
         """
-        super().__init__(self._lines(first, after))
         self._story = story
         self._limits = limits
+        self._told = self._lines(first, after)
+        super().__init__(self._told)
         self._left = left
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,9 +76,10 @@ class EventStream(StreamingResponse):
             pass
         finally:
             self._left()
+            await self._told.aclose()  # first: it may be in the middle of the story
             await self._story.aclose()
 
-    async def _lines(self, first: tuple[int, Event], after: int) -> AsyncIterator[str]:
+    async def _lines(self, first: tuple[int, Event], after: int) -> AsyncGenerator[str, None]:
         loop = asyncio.get_running_loop()
         end = loop.time() + self._limits.stream_s
         yield ": the story of a study\n\n"

@@ -37,6 +37,7 @@ __all__ = ["answering_api", "demo"]
 REPEATS = 200
 FIVE_YEARS_DAYS = 1826
 SERVED_EPSILON = Fraction(50)
+SERVED_TUMOURS = 50_000  # declared by each registry: time to count while a notebook is at work
 NO_NOISE = NoiseLaw(variance=0, quantile95=0, scale=0)  # of the truth
 
 
@@ -104,7 +105,7 @@ def _serve(asked: Study, data: dict[str, DataFiles], folder: Path) -> None:
     """
     if folder.exists():
         raise ConfigError(f"--serve {folder.name}: wanted a new folder, got one that is there")
-    policy = LocalPolicy(purposes=[asked.purpose], epsilon=SERVED_EPSILON)
+    policy = LocalPolicy(purposes=[asked.purpose], epsilon=SERVED_EPSILON, tumours=SERVED_TUMOURS)
     network = LocalNetwork(data=data, overlap=asked.overlap or 2, policy=policy)
     with network:
         network.wait_until_attending(asked)

@@ -29,7 +29,6 @@ from upcare_mpc.study.spec import Study
 __all__ = ["LocalNetwork", "LocalPolicy"]
 
 START_S = 60.0
-_TRIAL_SIZE = 10_000  # tumours declared at least: time enough to count when busy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +44,7 @@ class LocalPolicy:
     computes: bool = True
     silence_s: int = 30
     bank_cells: int = 0
+    tumours: int = 10_000  # declared at least: time enough to count when busy
 
 
 @dataclass(slots=True)
@@ -201,7 +201,7 @@ class LocalNetwork:
             f'version = 1\nname = "{name}"\ncomputes = {str(policy.computes).lower()}\n'
             f'[platform]\naddress = "{platform}"\n'
             f'[link]\nhost = "127.0.0.1"\nports = [0]\nsilence_s = {policy.silence_s}\n'
-            f"{_data_section(data)}"
+            f"{_data_section(data, policy.tumours)}"
             f'[policy]\napproval = "{policy.approval}"\n'
             f"purposes = [{purposes}]\nkinds = [{kinds}]\n"
             f"epsilon_per_study = {float(policy.epsilon_per_study)}\ndelta_per_study = 1\n"
@@ -239,33 +239,33 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _trial_size(files: Sequence[Path]) -> int:
+def _trial_size(files: Sequence[Path], at_least: int) -> int:
     """A bound on the number of tumours, generously from the size of the files.
 
     A real registry declares a bound that does not follow from its data.
     """
     smallest = sum(path.stat().st_size // (300 if path.suffix == ".xml" else 30) for path in files)
-    return max(_TRIAL_SIZE, int(10 ** len(str(max(smallest, 1)))))
+    return max(at_least, int(10 ** len(str(max(smallest, 1)))))
 
 
-def _data_section(source: Source) -> str:
+def _data_section(source: Source, at_least: int) -> str:
     match source:
         case DataFiles():
-            return _files_section(source)
+            return _files_section(source, at_least)
         case SnapshotFolder(folder=folder):
             stated = f"snapshots = {json.dumps(str(folder.resolve()))}"
         case WarehouseTable(url=url, table=table, seconds=seconds):
             place = f"url = {json.dumps(url)}, table = {json.dumps(table)}, seconds = {seconds}"
             stated = f"warehouse = {{ {place} }}"
-    return f"[data]\n{stated}\ncases_at_most = {_TRIAL_SIZE}\n"
+    return f"[data]\n{stated}\ncases_at_most = {at_least}\n"
 
 
-def _files_section(data: DataFiles) -> str:
+def _files_section(data: DataFiles, at_least: int) -> str:
     files = [str(path.resolve()) for path in data.files]
     lines = [
         "[data]",
         f"files = {json.dumps(files)}",
-        f"cases_at_most = {_trial_size(data.files)}",
+        f"cases_at_most = {_trial_size(data.files, at_least)}",
         f"complete = {json.dumps(sorted(data.complete))}",
     ]
     if data.deletions is not None:

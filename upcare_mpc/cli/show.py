@@ -151,7 +151,7 @@ def print_result(opened: OpenedResult) -> None:
     if opened.result.rows.empty:
         out.print(opened.question.study.title, style="bold")
     else:
-        out.print(_result_table(opened))
+        _print_rows(opened)
     hidden = len(opened.result.rows) - MAX_ROWS
     if hidden > 0:
         out.print(f"... and {hidden} rows more; --json or --out gives all")
@@ -162,8 +162,8 @@ def print_result(opened: OpenedResult) -> None:
     _print_label(opened)
 
 
-def _result_table(opened: OpenedResult) -> Table:
-    """The rows, with each pair of bounds in one column so that a table fits a terminal."""
+def _print_rows(opened: OpenedResult) -> None:
+    """The rows, each pair of bounds in one column; a line is longer rather than a number cut."""
     table = Table(
         title=opened.question.study.title,
         title_justify="left",
@@ -178,7 +178,8 @@ def _result_table(opened: OpenedResult) -> Table:
         table.add_column(name, justify="left" if text else "right", no_wrap=True)
     for record in merged:
         table.add_row(*record.values())
-    return table
+    width = max(out.width, table.__rich_measure__(out, out.options).maximum)
+    Console(highlight=False, markup=False, width=width, file=out.file).print(table, crop=False)
 
 
 def _merge_bounds(record: dict[str, Any]) -> dict[str, str]:

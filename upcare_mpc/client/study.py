@@ -294,7 +294,8 @@ class Study:
                 unless stated. Others can be fitted later (``StudyResult.refit``).
             reference: Covariate to its reference category; the first unless stated.
             outcome: Condition for having it; of a logistic model.
-            person_time: Of a Poisson model: residents unless stated; or ``follow_up``.
+            person_time: Of a Poisson model: ``residents`` unless stated; ``none`` for a log-linear
+                model of counts.
             interval_days: Length of an interval of constant hazard; of a hazards model.
             intervals: How many; of a hazards model.
             asked: See ``Asked``.

@@ -125,7 +125,8 @@ class StudyResult:
         """Fit another model to the same noisy table; costs no privacy and asks nobody.
 
         Args:
-            model: What shall be different, in the terms of the statistic's ``refit``.
+            model: What shall be different, as in ``Study.regression``: ``terms``, which have to
+                be stated, and ``reference``.
 
         Raises:
             StudyError: The statistic fits no models, or not this one.

@@ -80,7 +80,7 @@ def of(association: "Association", noisy: npt.NDArray[np.int64], noise: NoiseLaw
             ]
     if noise.variance:
         notes.append("Read p_noise_aware: p takes the noisy counts for exact.")
-    return Result(rows=pd.DataFrame(rows).astype(object), statistics=statistics, notes=tuple(notes))
+    return Result(rows=pd.DataFrame(rows, dtype=object), statistics=statistics, notes=tuple(notes))
 
 
 def _row(

@@ -154,7 +154,7 @@ def fit(table: Table, design: Floats, noise: NoiseLaw) -> Fit | None:
         return None
     mean, slope = table.mean(design @ coefficients)
     information = design.T @ ((table.size * slope)[:, None] * design)
-    sampling: Floats = np.linalg.inv(information)
+    sampling: Floats = np.linalg.inv(information).astype(np.float64)
     pulled = table.pull(design, -mean[:, None] * design) @ sampling
     squares, fourths = (pulled**2).sum(axis=0), (pulled**4).sum(axis=0)
     own = np.diag(sampling)
@@ -173,7 +173,7 @@ def solve(table: Table, design: Floats) -> Floats | None:
     if table.link == "log":  # start with the overall rate, in the space of the columns
         rate = table.events.sum() / table.size.sum()
         start = np.full(len(design), np.log(rate)) if rate > 0 else np.zeros(len(design))
-        coefficients = np.linalg.lstsq(design, start, rcond=None)[0]
+        coefficients = np.asarray(np.linalg.lstsq(design, start, rcond=None)[0], dtype=np.float64)
     for _ in range(_STEPS):
         mean, slope = table.mean(design @ coefficients)
         score = design.T @ (table.events - table.size * mean)
@@ -185,7 +185,8 @@ def solve(table: Table, design: Floats) -> Floats | None:
             return None
         step = np.linalg.solve(information, score)
         longest = float(np.abs(step).max())
-        coefficients = coefficients + step * min(1.0, _LONGEST_STEP / max(longest, 1e-300))
+        moved: Floats = coefficients + step * min(1.0, _LONGEST_STEP / max(longest, 1e-300))
+        coefficients = moved
         if np.abs(coefficients).max() > _FAR:
             return None
         if longest < 1e-9:

@@ -11,7 +11,8 @@ from upcare_mpc.kinds.kind import Result
 
 __all__ = ["plot"]
 
-MAX_STRATA: Final = 40  # more lines than this no eye can tell apart
+MAX_STRATA: Final = 40  # more bars than this no eye can tell apart
+MAX_CURVES: Final = 8  # nor more lines than this
 _FIGURES: Final = ("estimate", "dp_low", "dp_high", "ci_low", "ci_high")
 _WIDTH: Final = 480
 _RATE: Final = "per 100,000 person-years"
@@ -41,7 +42,8 @@ def plot(result: Result, *, title: str) -> alt.VConcatChart:
     main = drawn[drawn["measure"] == shown]
     panels = [_over_years(main, shown) if over else _bars(main, shown)]
     by_age = drawn[drawn["measure"] == "age-specific"]
-    if over is None and by_age["age group"].nunique() > 1:
+    curves = by_age["stratum"].nunique()
+    if over is None and curves <= MAX_CURVES and by_age["age group"].nunique() > 1:
         panels.append(_by_age(by_age))
     ratios = drawn[drawn["measure"] == "SIR"]
     if not ratios.empty and len(ratios) <= MAX_STRATA:

@@ -33,6 +33,7 @@ __all__ = ["WAYS", "NoiseUtility", "as_federated_search", "compare"]
 WAYS: Final = ("alone", "local", "federated search", "joint")
 STEP: Final = 10
 _VALUES: Final = ("survival", "count", "estimate")  # the column of a kind's rows that is estimated
+_GIVEN: Final = ("end_days", "percent")  # numbers by which rows are told apart
 
 Integers = npt.NDArray[np.int64]
 
@@ -74,8 +75,8 @@ def as_federated_search(
     A zero stays zero, 1 to 9 become 10, anything else gets Laplace noise of scale
     ``patient / epsilon``, is rounded to the nearest 10, and is not negative. Source:
     github.com/samply/laplace-rs, src/lib.rs (``get_from_cache_or_privatize``), with the defaults of
-    github.com/samply/focus: zeros as they are, below ten in mode 1, one patient. Its sites run it at
-    epsilon 0.28 (github.com/samply/bridgehead, ccp/docker-compose.yml).
+    github.com/samply/focus: zeros as they are, below ten in mode 1, one patient. Its sites run it
+    at epsilon 0.28 (github.com/samply/bridgehead, ccp/docker-compose.yml).
     """
     noisy = counts + generator.laplace(0, patient / epsilon, counts.shape)
     shown = STEP * np.maximum(np.floor(noisy / STEP + 0.5), 0)
@@ -115,10 +116,17 @@ def compare(
     if column is None:
         raise StudyError("noise utility: wanted rows with an estimate")
     exact = truth[column].to_numpy(np.float64, na_value=np.nan)
+    about = _about(truth)
+    wanted = list(truth[about].itertuples(index=False, name=None))
 
     def answers(answer: Callable[[], Integers], law: NoiseLaw, times: int) -> Floats:
-        found = [kind.finish(answer(), law).rows[column].astype(float) for _ in range(times)]
-        return np.array(found)
+        found = np.full((times, len(exact)), np.nan)
+        for estimates in found:
+            rows = kind.finish(answer(), law).rows  # under noise a kind may join categories
+            names = rows[about].itertuples(index=False, name=None)
+            known = dict(zip(names, rows[column].astype(float), strict=True))
+            estimates[:] = [known.get(name, np.nan) for name in wanted]
+        return found
 
     def drawn(*size: int) -> Integers:
         return noise.draws((*size, layout.cells), generator).astype(np.int64)
@@ -149,6 +157,16 @@ def compare(
         missing={way: np.isnan(ways[way]).mean(axis=0) for way in WAYS if way in ways},
         repeats=repeats,
     )
+
+
+def _about(rows: "pd.DataFrame") -> list[str]:
+    """The columns that say what a row is about: texts, and the numbers that no noise is in."""
+    return [
+        str(name)
+        for name in rows.columns
+        if name in _GIVEN
+        or (name != "remark" and all(isinstance(value, str) for value in rows[name]))
+    ]
 
 
 def _root_mean_square(missed: Floats) -> Floats:

@@ -11,7 +11,13 @@ from scipy.special import chdtrc, erfc
 
 from upcare_mpc.kinds.glm import NO_ROOT, Fit, Table, fit, reasons
 from upcare_mpc.kinds.kind import Floats, NoiseLaw, Result, Statistic
-from upcare_mpc.kinds.regression_tables import Column, columns, reference_columns, table_of
+from upcare_mpc.kinds.regression_tables import (
+    Column,
+    baseline,
+    columns,
+    reference_columns,
+    table_of,
+)
 
 if TYPE_CHECKING:
     from upcare_mpc.kinds.regression import Regression
@@ -53,14 +59,15 @@ class Fitted:
 
 def fitted(regression: "Regression", noisy: npt.NDArray[np.generic], noise: NoiseLaw) -> Fitted:
     """Leave out what cannot be estimated from the noisy vector, and fit the rest."""
-    table, every = table_of(regression, noisy), columns(regression)
+    table = table_of(regression, noisy)
+    every = columns(regression, baseline(regression, table, noise))
     lost = _lost_reference(table, reference_columns(regression), noise)
     if lost is not None:
         return Fitted(table=table, columns=every, remarks=[lost] * len(every), place={}, fit=None)
     design = np.stack([column.values for column in every], axis=1)
     remarks = reasons(table, design, noise)
     left_out = np.array([remark is not None for remark in remarks])
-    rows = ~design[:, left_out].any(axis=1)
+    rows: npt.NDArray[np.bool_] = design[:, left_out].sum(axis=1) == 0
     for number in np.flatnonzero(~left_out & ~design[rows].any(axis=0)):
         remarks[number] = _WITHOUT
     kept = np.flatnonzero([remark is None for remark in remarks])
@@ -106,7 +113,7 @@ def of(regression: "Regression", noisy: npt.NDArray[np.int64], noise: NoiseLaw) 
     statistics: dict[str, Statistic] = {"table": _totals(regression, model.table)}
     statistics |= {f"test of {name}": _test(model, name) for name in names}
     return Result(
-        rows=pd.DataFrame(rows).astype(object),
+        rows=pd.DataFrame(rows, dtype=object),
         statistics=statistics,
         notes=_notes(regression, model, noise),
     )
@@ -173,6 +180,8 @@ def _notes(regression: "Regression", model: Fitted, noise: NoiseLaw) -> tuple[st
             "The hazard is taken to be constant in each interval, and those who leave in one to "
             "be under observation for half of it."
         )
+        if noise.variance:
+            notes.append("Intervals are joined until their deaths stand out from the noise.")
     if any(model.remarks):
         notes.append("Patients of a category without an estimate take no part in the model.")
     if noise.variance:

@@ -10,12 +10,20 @@ import numpy.typing as npt
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.glm import Table
 from upcare_mpc.kinds.grid import Grid
-from upcare_mpc.kinds.kind import Floats
+from upcare_mpc.kinds.kind import Floats, NoiseLaw
 
 if TYPE_CHECKING:
     from upcare_mpc.kinds.regression import Regression
 
-__all__ = ["INTERCEPT", "INTERVAL", "Column", "columns", "reference_columns", "table_of"]
+__all__ = [
+    "INTERCEPT",
+    "INTERVAL",
+    "Column",
+    "baseline",
+    "columns",
+    "reference_columns",
+    "table_of",
+]
 
 INTERCEPT: Final = "(intercept)"
 INTERVAL: Final = "interval"
@@ -95,19 +103,52 @@ def _exits(counts: Floats, grid: Grid) -> Table:
     return Table(events=deaths.reshape(-1), size=person_years.reshape(-1), pull=pull, link="log")
 
 
-def columns(regression: "Regression") -> list[Column]:
-    """Return the coefficients of the model, in their order."""
+def baseline(regression: "Regression", table: Table, noise: NoiseLaw) -> list[slice]:
+    """Return the intervals that share a hazard.
+
+    Each has its own where there is no noise. Else they are joined in turn until their deaths are
+    twice what the noise reaches: a hazard for each short interval would cost more than it tells.
+    """
+    if regression.grid is None:
+        return [slice(0, 1)]
+    intervals = regression.grid.intervals
+    deaths = table.events.reshape(-1, intervals)
+    if noise.variance == 0:
+        return [slice(number, number + 1) for number in range(intervals)]
+    groups: list[slice] = []
+    start = 0
+    for end in range(1, intervals + 1):
+        draws = len(deaths) * (end - start)
+        beyond = 2 * draws**0.5 * float(noise.reach(1 / draws))
+        if deaths[:, start:end].sum() > beyond:
+            groups.append(slice(start, end))
+            start = end
+    last = slice(groups.pop().start if groups else 0, intervals)
+    return [*groups, last]
+
+
+def columns(regression: "Regression", shared: list[slice]) -> list[Column]:
+    """Return the coefficients of the model, in their order.
+
+    Args:
+        regression: The question.
+        shared: The intervals that share a hazard.
+    """
     intervals = 1 if regression.grid is None else regression.grid.intervals
     codes = _codes(regression, intervals)
     rows = codes.shape[1]
     if regression.grid is None:
         found = [Column(INTERCEPT, "", "", np.ones(rows))]
     else:
-        spans = regression.grid.spans()
-        interval = np.arange(rows) % intervals
+        edges, interval = regression.grid.edges, np.arange(rows) % intervals
         found = [
-            Column(INTERVAL, span, "", (interval == number).astype(np.float64))
-            for number, span in enumerate(spans)
+            Column(
+                INTERVAL,
+                f"{edges[group.start]}-{edges[group.stop]}",
+                "",
+                ((group.start <= interval) & (interval < group.stop)).astype(np.float64),
+            )
+            for group in shared
         ]
     for term in regression.terms:
         axes = [regression.covariates[number] for number in term]

@@ -152,7 +152,7 @@ class Strategy:
         """
         if len(self.measured) == 1:
             summed = prod(size for axis, size in enumerate(self.sizes) if axis not in kept)
-            return summed**0.5, 1 / summed
+            return summed**0.5 / self.weights[0], 1 / summed
         chosen = np.zeros(self.sizes)
         chosen[tuple(0 if axis in kept else slice(None) for axis in range(len(self.sizes)))] = 1
         solved = self._solved(chosen)
