@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import json
 import time
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Self
@@ -18,6 +18,7 @@ from upcare_mpc.api.limits import Limits
 from upcare_mpc.client.gateway import Gateway, ListedStudy
 from upcare_mpc.client.platform import Answer, CatalogueEntry, Event
 from upcare_mpc.client.researcher import Researcher
+from upcare_mpc.client.rest import RestPlatform
 from upcare_mpc.client.signed_json import (
     Authorization,
     ResultParts,
@@ -82,8 +83,10 @@ def study(title: str = "Sexes", **changed: Any) -> Study:
         "cohort": {"where": "age >= 18"},
         "privacy": {"epsilon": 1.0},
         "counts": {"by": ["sex"]},
-    }
-    return parse(json.dumps(content | changed), name="study")
+    } | changed
+    if content["kind"] != "counts":
+        del content["counts"]
+    return parse(json.dumps(content), name="study")
 
 
 def researcher(network: Network = NETWORK) -> Researcher:
@@ -222,6 +225,16 @@ class FakeGateway(Gateway):
             raise StudyError("this researcher has not submitted such a study")
 
 
+def answered_by(handle: Callable[[httpx.Request], httpx.Response], who: Researcher) -> RestPlatform:
+    """A client of which every call is answered by a function."""
+    rest = RestPlatform("https://api.test", who)
+    rest._client.close()
+    rest._client = httpx.Client(
+        transport=httpx.MockTransport(handle), base_url="https://api.test", timeout=5
+    )
+    return rest
+
+
 class Interface:
     """Use as a context manager; ``ask`` makes one request.
 
@@ -231,13 +244,26 @@ class Interface:
         me: A researcher of its network.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, me: Researcher | None = None) -> None:
         self.platform = FakeGateway()
         self.logged: list[str] = []
-        self.me = researcher()
+        self.me = me or researcher()
         self.app = create_app(
-            self.platform, NETWORK, AGREEMENT, log=self.logged.append, limits=limits
+            self.platform, self.me.network, AGREEMENT, log=self.logged.append, limits=limits
         )
+
+    def rest(self, who: Researcher | None = None) -> RestPlatform:
+        """A researcher's client of this interface."""
+
+        def handle(request: httpx.Request) -> httpx.Response:
+            return self.ask(
+                request.method,
+                request.url.raw_path.decode().removeprefix("/v1"),
+                content=request.content,
+                headers=request.headers,
+            )
+
+        return answered_by(handle, who or self.me)
 
     def __enter__(self) -> Self:
         return self

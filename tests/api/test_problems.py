@@ -87,7 +87,7 @@ def _long_body() -> httpx.Response:
 
 
 def _no_such_kind() -> httpx.Response:
-    return Interface().submit(study(kind="crystal ball", **{"crystal ball": {}}))
+    return Interface().submit(study(kind="oracle", oracle={}))
 
 
 def _key_used_twice() -> httpx.Response:

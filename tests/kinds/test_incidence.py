@@ -1,6 +1,8 @@
 """Rates, ratios and trends of a study: equal to R and to the oracle, and never a wrong number."""
 
 import json
+from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +54,7 @@ def answer(kind: Incidence, noise: NoiseLaw = EXACT) -> Result:
     return kind.finish(vector + drawn, noise)
 
 
-def figure(result: Result, measure: str, **where: str) -> dict[str, float]:
+def figure(result: Result, measure: str, **where: str) -> dict[Hashable, Any]:
     rows = result.rows[result.rows["measure"] == measure]
     for name, label in where.items():
         rows = rows[rows[name] == label]

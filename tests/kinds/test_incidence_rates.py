@@ -31,7 +31,7 @@ def law(epsilon: float | None) -> NoiseLaw:
 
 def expected(shape: Floats, total: float) -> Floats:
     cases: Floats = PEOPLE * shape
-    return total * cases / cases.sum()
+    return cases * (total / float(cases.sum()))
 
 
 def noisy(cases: Floats, noise: NoiseLaw, generator: np.random.Generator) -> tuple[Floats, Floats]:
@@ -131,3 +131,14 @@ def test_a_population_of_nobody_does_not_stand_out() -> None:
 
     assert not enough(noise.draws((1_000_000,), generator), noise).any()
     assert enough(np.array([10.0]), noise).all()
+
+
+def test_a_count_that_the_noise_brought_below_zero_still_has_an_upper_limit() -> None:
+    """Without noise, none of n cases is compatible with 3.84; noise cannot make that less."""
+    cases, people = np.array([[-40.0]]), np.array([[1000.0]])
+    law = NoiseLaw.of(laplace(1))
+
+    figures = crude(cases, people, law, law.per(100))
+
+    assert figures.ci_low[0] == 0
+    assert figures.ci_high[0] == pytest.approx(3.8415 / 1000, rel=1e-4)

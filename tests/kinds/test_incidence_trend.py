@@ -17,7 +17,7 @@ PEOPLE = 1e4 * np.array([5, 5, 5, 5.5, 6, 6, 6.5, 7, 7, 7.5, 8, 7, 6.5, 5.5, 5, 
 def expected(years: int, beta: float, total: float) -> Floats:
     time = np.arange(years) - (years - 1) / 2
     cases: Floats = np.exp(beta * time)[:, None] * PEOPLE * np.exp(0.35 * np.arange(18))
-    return total * cases / cases.sum()
+    return cases * (total / float(cases.sum()))
 
 
 def test_without_noise_it_is_poisson_regression_with_age_as_a_factor() -> None:

@@ -84,7 +84,9 @@ def total_error(
     return float(scale * np.trace(asked @ covariance @ asked.T))
 
 
-@pytest.mark.parametrize(("sizes", "margins"), [*SHAPES, ((12, 9), ((0,), (1,), ()))])
+@pytest.mark.parametrize(
+    ("sizes", "margins"), [*SHAPES, ((40,), ((),)), ((8, 6), ((0,), (1,), ()))]
+)
 @pytest.mark.parametrize("gaussian", [False, True])
 def test_no_other_small_weights_have_a_smaller_error(
     sizes: tuple[int, ...], margins: tuple[Axes, ...], gaussian: bool
@@ -92,7 +94,7 @@ def test_no_other_small_weights_have_a_smaller_error(
     weights = allocate(sizes, margins, gaussian=gaussian)
 
     chosen = total_error(sizes, margins, weights, gaussian=gaussian)
-    others = product(range(1, 6), *(range(5) for _ in margins))
+    others = product(range(1, 5), *(range(4) for _ in margins))
     best = min(total_error(sizes, margins, other, gaussian=gaussian) for other in others)
 
     assert chosen <= best * 1.01  # a search weight by weight may stop a little above the least

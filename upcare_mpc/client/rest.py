@@ -38,7 +38,10 @@ _QUIET_S: Final = 60.0  # a story says something every 15 s
 _CONNECT_S: Final = 15.0
 _TOKEN_S: Final = 3600
 _MAX_ANSWER: Final = 64 << 20
+_MAX_LINE: Final = 64 << 10
+_MAX_ENTRIES: Final = 10_000
 _PAGE: Final = 100
+_PAUSE_S: Final = 1.0  # before a story is taken up again
 _LATER: Final = {408, 429, 500, 502, 503, 504}
 
 
@@ -121,9 +124,13 @@ class RestPlatform:
             page = self._call("GET", "/v1/catalogue", params=query)
             with _understood():
                 entries += [_entry(item) for item in page["items"]]
-                if page["next"] is None or not page["items"]:
+                if page["next"] is None:
                     return entries
                 query["cursor"] = str(page["next"])
+            if not page["items"] or len(entries) > _MAX_ENTRIES:
+                raise ProtocolError(
+                    f"a catalogue has at most {_MAX_ENTRIES} entries, no empty page"
+                )
 
     def submit(self, study: Study) -> bool:
         """Submit a study, or attach to it.
@@ -168,6 +175,7 @@ class RestPlatform:
                     return
             if not alive:
                 raise LinkError("the interface ended the story before the study ended")
+            time.sleep(_PAUSE_S)
 
     def result(self, study: Study) -> OpenedResult:
         """Fetch, check and open the result of a finished study.
@@ -200,7 +208,6 @@ class RestPlatform:
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **sent: Any
     ) -> Any:
         """Call once and return the JSON object of the answer."""
-        content = bytearray()
         with (
             _reached(),
             self._client.stream(
@@ -211,17 +218,7 @@ class RestPlatform:
                 **sent,
             ) as response,
         ):
-            for part in response.iter_bytes():
-                content += part
-                if len(content) > _MAX_ANSWER:
-                    raise ProtocolError(f"an answer has at most {_MAX_ANSWER >> 20} MiB")
-        with _understood():
-            answer = json.loads(bytes(content))
-            if not isinstance(answer, dict):
-                raise TypeError
-        if response.is_error:
-            raise _error(response.status_code, answer)
-        return answer
+            return _answer(response)
 
     def _lines(self, study: bytes, heard: int) -> Iterator[str]:
         headers = {**self._headers(), **self._authorized(study, "watch")}
@@ -237,11 +234,15 @@ class RestPlatform:
                 extensions=self._extensions,
             ) as response,
         ):
-            if response.is_error:
-                response.read()
-                with _understood():
-                    raise _error(response.status_code, json.loads(response.content))
-            yield from response.iter_lines()
+            if not response.is_success:
+                _answer(response)
+            begun = b""
+            for part in response.iter_bytes():
+                *lines, begun = (begun + part).split(b"\n")
+                if len(begun) > _MAX_LINE:
+                    raise ProtocolError(f"a line of a story has at most {_MAX_LINE >> 10} KiB")
+                for line in lines:
+                    yield line.decode("utf-8", "replace").rstrip("\r")
 
 
 def _base(url: str) -> httpx.URL:
@@ -260,6 +261,22 @@ def _on_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    """Read the JSON object of an answer, or raise the error that it stands for."""
+    content = bytearray()
+    for part in response.iter_bytes():
+        content += part
+        if len(content) > _MAX_ANSWER:
+            raise ProtocolError(f"an answer has at most {_MAX_ANSWER >> 20} MiB")
+    with _understood():
+        answer = json.loads(bytes(content))
+        if not isinstance(answer, dict):
+            raise TypeError
+    if not response.is_success:
+        raise _error(response.status_code, answer)
+    return answer
 
 
 def _error(status: int, problem: Mapping[str, Any]) -> RefusedError | LinkError:

@@ -171,10 +171,11 @@ def _around(estimate: Floats, spread: Floats, reach: Floats) -> Figures:
     middle = estimate + Z95**2 * spread / 2
     inside = Z95**2 * spread * estimate + (Z95**2 * spread / 2) ** 2 + reach**2
     half = np.maximum(inside, 0) ** 0.5
+    none = Z95**2 * spread  # the upper limit if it were known that there is no case
     return Figures(
         estimate=estimate,
         dp_low=np.maximum(estimate - reach, 0),
         dp_high=np.maximum(estimate + reach, 0),
         ci_low=np.maximum(middle - half, 0),
-        ci_high=np.maximum(middle + half, 0),
+        ci_high=np.maximum(middle + half, none),
     )

@@ -53,7 +53,11 @@ def forest(
     values = dict.fromkeys(("estimate", "dp_low", "dp_high", "ci_low", "ci_high"), float)
     drawn = rows[list(values)].astype(values).assign(label=list(labels))
     y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=320))
-    scale = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(zero=False)
+    scale = (
+        alt.Scale(type="log", nice=False, padding=12)
+        if logarithmic
+        else alt.Scale(zero=False, padding=12)
+    )
     base = alt.Chart(drawn).encode(y=y)
     thin = base.mark_rule(color=_COLOUR).encode(
         x=alt.X("ci_low:Q", scale=scale, title=measure, axis=alt.Axis(tickCount=8)),

@@ -8,8 +8,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, sqrt
+from typing import TypeVar
 
 __all__ = ["Rate", "annual_change", "crude_rate", "expected_cases", "standardised_rate"]
+
+
+Age = TypeVar("Age", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Rate:
     standard_error: float
 
 
-def crude_rate(ages: Iterable[Hashable], people: Mapping[Hashable, float]) -> Rate:
+def crude_rate(ages: Iterable[Age], people: Mapping[Age, float]) -> Rate:
     """Cases over person-years.
 
     Args:
@@ -32,9 +36,9 @@ def crude_rate(ages: Iterable[Hashable], people: Mapping[Hashable, float]) -> Ra
 
 
 def standardised_rate(
-    ages: Iterable[Hashable],
-    people: Mapping[Hashable, float],
-    weights: Mapping[Hashable, float],
+    ages: Iterable[Age],
+    people: Mapping[Age, float],
+    weights: Mapping[Age, float],
 ) -> Rate:
     """The rate of a population with other ages: ``sum w d / p``, its variance ``sum w^2 d / p^2``.
 
@@ -53,13 +57,13 @@ def standardised_rate(
     return Rate(value, sqrt(variance))
 
 
-def expected_cases(people: Mapping[Hashable, float], rates: Mapping[Hashable, float]) -> float:
+def expected_cases(people: Mapping[Age, float], rates: Mapping[Age, float]) -> float:
     """Cases that there would be at the rates of others, per person-year."""
     return sum(years * rates[age] for age, years in people.items())
 
 
 def annual_change(
-    cases: Sequence[tuple[int, Hashable]], people: Mapping[tuple[int, Hashable], float]
+    cases: Sequence[tuple[int, Age]], people: Mapping[tuple[int, Age], float]
 ) -> tuple[float, float]:
     """Slope of the logarithm of the rate over the years, age by age, and its standard error.
 
@@ -73,7 +77,7 @@ def annual_change(
     slope = 0.0
     for _ in range(100):
         score = information = 0.0
-        moments: dict[Hashable, tuple[float, float]] = {}
+        moments: dict[Age, tuple[float, float]] = {}
         for age in {age for _, age in cases}:
             lived = [
                 (year, p * exp(slope * (year - 2000)))

@@ -28,7 +28,10 @@ def logistic(rows: Sequence[Sequence[float]], outcome: Sequence[bool]) -> Model:
     b = np.zeros(x.shape[1])
     for _ in range(100):
         p = 1 / (1 + np.exp(-x @ b))
-        b = b + np.linalg.solve((x.T * (p * (1 - p))) @ x, x.T @ (y - p))
+        step = np.linalg.solve((x.T * (p * (1 - p))) @ x, x.T @ (y - p))
+        b = b + step
+        if np.abs(step).max() < 1e-13:
+            break
     p = 1 / (1 + np.exp(-x @ b))
     return _model(b, (x.T * (p * (1 - p))) @ x)
 
@@ -43,7 +46,10 @@ def poisson(
     b = np.linalg.lstsq(x, np.full(len(y), np.log(y.sum() / t.sum())), rcond=None)[0]
     for _ in range(100):
         mu = t * np.exp(x @ b)
-        b = b + np.linalg.solve((x.T * mu) @ x, x.T @ (y - mu))
+        step = np.linalg.solve((x.T * mu) @ x, x.T @ (y - mu))
+        b = b + step
+        if np.abs(step).max() < 1e-13:
+            break
     return _model(b, (x.T * (t * np.exp(x @ b))) @ x)
 
 
