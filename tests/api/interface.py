@@ -256,12 +256,13 @@ class Interface:
         """A researcher's client of this interface."""
 
         def handle(request: httpx.Request) -> httpx.Response:
-            return self.ask(
+            answer = self.ask(
                 request.method,
                 request.url.raw_path.decode().removeprefix("/v1"),
                 content=request.content,
                 headers=request.headers,
             )
+            return httpx.Response(answer.status_code, content=answer.content)
 
         return answered_by(handle, who or self.me)
 

@@ -4,8 +4,8 @@ import pytest
 
 from upcare_mpc.quality.checks import CHECKS
 from upcare_mpc.records.case import Case, well_formed
-from upcare_mpc.study.expression import fields
 from upcare_mpc.study.evaluation import compiled
+from upcare_mpc.study.expression import fields
 
 # Name of the check -> an implausible tumour, and what makes it plausible.
 EXAMPLES = {
