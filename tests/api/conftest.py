@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-for folder in ("api", "node", "client"):  # interface.py, registries.py, test_result.py
+for folder in ("api", "node", "client", "coordinator"):  # interface.py, registries.py, ...
     sys.path.insert(0, str(TESTS / folder))
 
 import pytest  # noqa: E402 - after the path

@@ -68,8 +68,7 @@ def test_evaluating_a_record_takes_no_more_steps_than_the_text_has_nodes() -> No
 
 
 def test_a_study_that_takes_too_many_steps_a_record_is_refused() -> None:
-    listed = " or ".join("age=50" for _ in range(330))
-    arms = ",".join(f'"arm {n}" = "{listed}"' for n in range(12))
+    arms = ",".join(f'"arm {n}" = "{" or ".join([f"age={50 + n}"] * 330)}"' for n in range(12))
     text = (
         'version = 1\ntitle = "t"\nkind = "survival"\npurpose = "DUO:0000007"\n'
         'registries = ["de-a"]\n[cohort]\nwhere = "true"\n[privacy]\nepsilon = 1\n'

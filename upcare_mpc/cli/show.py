@@ -1,17 +1,15 @@
 """How results look on a terminal, in JSON, and as files."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from upcare_mpc.client.platform import Answer, Event
+from upcare_mpc.client.platform import Answer
 from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.kind import COHORTS
@@ -27,7 +25,6 @@ __all__ = [
     "print_gaps",
     "print_preview",
     "print_result",
-    "progress",
     "save",
 ]
 
@@ -36,28 +33,6 @@ MAX_FIGURES = 20  # of a preview
 # Without markup: a reason or a label may hold brackets.
 talk = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 out = Console(highlight=False, markup=False)
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """Tell a study's story: live on a terminal, line by line elsewhere, not at all if quiet."""
-
-    def line(event: Event) -> None:
-        if not quiet:
-            talk.print(f"  {event.phase:>10}  {event.text}")
-
-    if quiet or not talk.is_terminal:
-        yield line
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=talk, transient=True) as bar:
-        task = bar.add_task("asking", total=None)
-
-        def live(event: Event) -> None:
-            line(event)
-            bar.update(task, description=event.phase)
-
-        yield live
 
 
 def print_preview(question: Question, other: Question | None, answers: list[Answer]) -> None:

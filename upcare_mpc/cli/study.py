@@ -10,6 +10,7 @@ import click
 from upcare_mpc.cli import show
 from upcare_mpc.client.platform import PlatformClient, raise_bad_end
 from upcare_mpc.client.preview import StudyPreview
+from upcare_mpc.client.progress import progress
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.errors import SessionError, StudyError
 from upcare_mpc.kinds import of
@@ -145,7 +146,7 @@ def follow(platform: PlatformClient, asked: Study, *, quiet: bool) -> None:
     Raises:
         RefusedError, SessionError: It ended without a result.
     """
-    with show.progress(quiet=quiet) as tell:
+    with progress(quiet=quiet) as tell:
         for event in platform.watch(asked.digest):
             tell(event)
             if event.last:
