@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from interface import Interface, authorized, bearing, problem, researcher, study, token
 
-from upcare_mpc.api.limits import Answers, Buckets, Limits, Streams, address_of
+from upcare_mpc.api.limits import Answers, Buckets, Limits, Streams, Turns, address_of
 from upcare_mpc.api.problems import ProblemError
 
 
@@ -69,6 +69,37 @@ def test_open_stories_are_counted_by_key_and_in_all() -> None:
         streams.enter(b"c")
     streams.leave(b"a")
     streams.enter(b"c")
+
+
+def test_so_many_work_at_once_and_others_wait() -> None:
+    async def story() -> int:
+        turns, working, most = Turns(most=2, seconds=30), 0, 0
+
+        async def work() -> None:
+            nonlocal working, most
+            async with turns:
+                working += 1
+                most = max(most, working)
+                await asyncio.sleep(0)
+                working -= 1
+
+        await asyncio.gather(*(work() for _ in range(10)))
+        return most
+
+    assert asyncio.run(story()) == 2
+
+
+def test_a_turn_that_does_not_come_is_said() -> None:
+    async def story() -> None:
+        turns = Turns(most=1, seconds=0.01)
+        async with turns:
+            with pytest.raises(ProblemError, match="waiting"):
+                async with turns:
+                    pass
+        async with turns:  # it is given back
+            pass
+
+    asyncio.run(story())
 
 
 def test_answers_are_forgotten_in_time_and_number() -> None:

@@ -97,7 +97,7 @@ def _key_used_twice() -> httpx.Response:
 
 
 def _too_often() -> httpx.Response:
-    interface = Interface(Limits(address_burst=1))
+    interface = Interface(Limits(address_burst=1, address_rate=0.001))
     interface.ask("GET", "/health")
     return interface.ask("GET", "/health")
 

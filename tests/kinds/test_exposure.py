@@ -1,7 +1,10 @@
 """Exposures of places: from a file to the study and from there to each record."""
 
+import doctest
 import json
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from gbsg2 import study
@@ -137,6 +140,20 @@ def test_cuts_that_make_no_classes(cuts: list[int | str], error: str) -> None:
 def test_classes_that_contradict_each_other(regions: str, error: str) -> None:
     with pytest.raises(StudyError, match=error):
         axis(regions)
+
+
+def test_the_example_of_the_documents_is_true() -> None:
+    page = Path(__file__).parents[2] / "docs" / "statistics" / "association.md"
+
+    examples = "\n".join(
+        re.findall(r"^```pycon\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    )
+    test = doctest.DocTestParser().get_doctest(examples, {}, page.name, page.name, 0)
+
+    outcome = doctest.DocTestRunner().run(test)
+
+    assert outcome.attempted == 3
+    assert outcome.failed == 0
 
 
 def test_any_dimension_can_be_classes_of_regions() -> None:

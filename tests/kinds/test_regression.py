@@ -1,5 +1,7 @@
 """Regression: equality with the oracles, what has no finite estimate, bad questions, preview."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -11,11 +13,12 @@ from hypothesis import strategies as st
 
 from upcare_mpc import kinds
 from upcare_mpc.errors import StudyError
-from upcare_mpc.kinds.glm import FEW_EVENTS, FEW_OTHERS, NO_ROOT, NOBODY
+from upcare_mpc.kinds.glm import FEW_EVENTS, FEW_OTHERS, NO_ROOT, NOBODY, WIDE
 from upcare_mpc.kinds.kind import COHORTS, NoiseLaw, Result
 from upcare_mpc.kinds.regression import Regression
 from upcare_mpc.kinds.regression_result import fitted
 from upcare_mpc.records.case import Case
+from upcare_mpc.records.reference import Reference, Residents, Stratum
 from upcare_mpc.stats import regression as oracle
 from upcare_mpc.study.rows import tabulate
 
@@ -165,6 +168,52 @@ def test_poisson_with_people_equals_statsmodels() -> None:
     assert coefficients(result, *terms) == pytest.approx(model.params, abs=1e-8)
     assert errors(result, *terms) == pytest.approx(model.bse, rel=1e-6)
     assert result.statistics["table"]["person_years"] == pytest.approx(2 * 5 * 74_000)
+
+
+def test_rates_from_records_and_a_population_file_equal_the_oracle() -> None:
+    kind = regression(
+        f'model = "poisson"\ncovariates = [{SEX}, {{ variable = "age", cuts = [50] }}, '
+        '{ variable = "diagnosis_year", from = 2010, to = 2011 }]\nterms = [["sex"], ["age"]]'
+    )
+    residents = tuple(
+        Residents(Stratum(year, sex, first, last, None), count)
+        for year in (2010, 2011)
+        for sex, first, last, count in (
+            ("female", 18, 49, 5000.5),
+            ("female", 50, None, 3000.25),
+            ("male", 18, 49, 6000.0),
+            ("male", 50, None, 2000.0),
+        )
+    )
+    records = [
+        replace(case, diagnosis_year=2010 + number % 2)
+        for number, case in enumerate(patients(300, 3))
+    ]
+
+    vector = tabulate(kind.measures(), kind.layout(), records, Reference(residents=residents))
+    result = kind.finish(vector, EXACT)
+
+    strata = [(sex, age) for sex in ("female", "male") for age in (False, True)]
+    tumours = [
+        sum(case.sex == sex and ((case.age or 0) >= 50) is old for case in records)
+        for sex, old in strata
+    ]
+    rows_ = [[1, sex == "male", old] for sex, old in strata]
+    model = oracle.poisson(rows_, tumours, [10_001, 6000.5, 12_000, 4000])
+    terms = ("(intercept)", "sex", "age")
+    assert coefficients(result, *terms) == pytest.approx(model.coefficients, abs=1e-8)
+    assert errors(result, *terms) == pytest.approx(model.errors, rel=1e-7)
+
+
+def test_an_interval_a_thousand_times_up_and_down_is_no_estimate() -> None:
+    """Men under 50 with one event and one without: the interaction says nothing."""
+    kind = regression(f'{LOGISTIC}\nterms = [["sex"], ["age group"], ["sex", "age group"]]')
+
+    result = kind.finish(np.array([8, 20, 2, 20, 1, 1, 1, 1, 30, 1, 5, 5]), LAW)
+
+    assert [row["remark"] for row in rows(result, "sex x age group")] == [FEW_OTHERS, WIDE]
+    assert rows(result, "sex x age group")[1]["estimate"] is None
+    assert rows(result, "sex")[0]["estimate"] is not None
 
 
 def test_a_log_linear_model_with_interaction_equals_statsmodels() -> None:

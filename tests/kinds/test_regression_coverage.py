@@ -164,6 +164,15 @@ def test_intervals_that_ignore_the_noise_do_not_cover(
 
 
 @pytest.mark.statistical
+def test_where_many_studies_have_no_estimate_the_others_are_no_fair_sample() -> None:
+    """A limit that docs/statistics/regression.md states: remarks depend on the noise too."""
+    found = simulated(QUARTERS, hazards, 0.5, 500)
+
+    assert len(found.off) < 0.75 * STUDIES
+    assert found.off[:, 2].mean() < -0.05
+
+
+@pytest.mark.statistical
 def test_the_test_of_a_term_keeps_its_level_only_if_it_knows_the_noise() -> None:
     """5 % of 1,500 studies in which the year plays no part: 3.3 to 6.7 %, missed in 1 of 350."""
     kind, generator = regression(POISSON), np.random.default_rng(8)

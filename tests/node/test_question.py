@@ -129,7 +129,14 @@ def test_a_study_with_a_smaller_cohort_than_the_policy_demands_is_refused(
 def test_the_cohort_that_the_policy_demands_or_a_larger_one_passes(network: Registries) -> None:
     for cohort in (50, 51):
         check(network, counts(release=f"minimum_cohort = {cohort}"), minimum_cohort=50)
-    check(network, counts(release="minimum_cohort = 1"))
+    check(network, counts(release="minimum_cohort = 6"))
+
+
+def test_a_minimum_that_noise_alone_would_reach_in_an_empty_cohort_is_refused(
+    network: Registries,
+) -> None:
+    with pytest.raises(StudyError, match="minimum_cohort: wanted at least 6, got 5; the noise of"):
+        check(network, counts(release="minimum_cohort = 5"))
 
 
 def test_less_overlap_than_the_agreement_is_refused(network: Registries) -> None:

@@ -14,6 +14,7 @@ from upcare_mpc.storage.snapshot_rows import (
     pseudonym,
     write_rows,
 )
+from upcare_mpc.study.rows import turn
 
 __all__ = ["SECRET", "case_rows", "write_cases"]
 
@@ -28,9 +29,9 @@ def write_cases(
 
 
 def case_rows(cases: Iterable[Case], *, secret: bytes = SECRET, size: int = 1000) -> Iterator[Any]:
-    """Record batches of some patients each, sorted by pseudonym, sequence and tumour id."""
+    """Record batches of some patients each, sorted by pseudonym and turn."""
     named = [(pseudonym(secret, case.patient_id), case) for case in cases if well_formed(case)]
-    named.sort(key=lambda pair: (pair[0], pair[1].sequence, pair[1].tumour_id))
+    named.sort(key=lambda pair: (pair[0], turn(pair[1])))
     while named:
         end = size
         while end < len(named) and named[end][0] == named[end - 1][0]:

@@ -59,7 +59,7 @@ def destroy(snapshots: Snapshots, digest: bytes) -> None:
 def counted(snapshots: Snapshots) -> int:
     manifest = snapshots.current()
     assert manifest is not None
-    engine = snapshots.open(manifest, snapshots.folder / "spill")
+    engine, _ = snapshots.open(manifest, snapshots.folder / "spill")
     try:
         return int(engine.tabulate(EVERYBODY, ALL, ALL_PATIENTS)[0])
     finally:
@@ -99,7 +99,7 @@ def test_an_older_snapshot_stays_and_can_be_counted(tmp_path: Path) -> None:
     old = freeze(snapshots, people(3))
     freeze(snapshots, people(4))
 
-    engine = snapshots.open(old, tmp_path / "spill")
+    engine, _ = snapshots.open(old, tmp_path / "spill")
 
     assert engine.tabulate(EVERYBODY, ALL, ALL_PATIENTS).tolist() == [3]
     assert counted(snapshots) == 4

@@ -4,6 +4,7 @@ A key costs nothing to make, so a limit for each key holds back a mistake and no
 limit for each address is there for him. Whoever has many addresses gets many times as much.
 """
 
+import asyncio
 import hashlib
 import ipaddress
 from collections import OrderedDict
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from upcare_mpc.api.problems import ProblemError
 
-__all__ = ["Answers", "Buckets", "Limits", "Streams", "address_of"]
+__all__ = ["Answers", "Buckets", "Limits", "Streams", "Turns", "address_of"]
 
 _SITE_BITS: Final = 64  # of IPv6: what one customer of a provider has
 
@@ -34,6 +35,8 @@ class Limits:
         streams_a_key: Of one key.
         stream_s: How long one stays open.
         beat_s: A story says something at least this often.
+        previews: That are worked out at once; it can take seconds of a processor.
+        preview_s: How long others wait for their turn.
         answers: Idempotency keys that are remembered.
         answers_s: For how long.
     """
@@ -49,6 +52,8 @@ class Limits:
     streams_a_key: int = 4
     stream_s: float = 1800.0
     beat_s: float = 15.0
+    previews: int = 2
+    preview_s: float = 20.0
     answers: int = 10_000
     answers_s: float = 24 * 3600.0
 
@@ -102,6 +107,31 @@ class Buckets:
                 f"wanted at most {self._rate:g} requests a second",
                 headers={"Retry-After": str(wait)},
             )
+
+
+class Turns:
+    """Lets so many work at once; others wait for their turn."""
+
+    def __init__(self, *, most: int, seconds: float) -> None:
+        self._free = asyncio.Semaphore(most)
+        self._seconds = seconds
+
+    async def __aenter__(self) -> None:
+        """Wait for a turn.
+
+        Raises:
+            ProblemError: It does not come in time.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise ProblemError(
+                "limit", "too many others are waiting for this", headers={"Retry-After": "20"}
+            ) from None
+
+    async def __aexit__(self, *_: object) -> None:
+        self._free.release()
 
 
 class Streams:

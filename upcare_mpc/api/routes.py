@@ -168,7 +168,8 @@ async def preview(service: ServiceOf, token: ReadToken, sent: SignedStudy) -> Pr
         )
         return StudyPreview.of(question, answers, entries).to_dict()
 
-    told = await asyncio.to_thread(implied)
+    async with service.previews:
+        told = await asyncio.to_thread(implied)
     for row, answer in zip(told["registries"], answers, strict=True):
         row["epsilon_left_exact"] = _exact(answer.epsilon_left)
         row["rho_left_exact"] = _exact(answer.rho_left)

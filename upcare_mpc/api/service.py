@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from upcare_mpc.api.limits import Answers, Buckets, Limits, Streams
+from upcare_mpc.api.limits import Answers, Buckets, Limits, Streams, Turns
 from upcare_mpc.client.gateway import Gateway
 from upcare_mpc.config import Agreement
 from upcare_mpc.link.certificates import Network
@@ -39,5 +39,6 @@ class Service:
             rate=limits.address_rate, burst=limits.address_burst, most=limits.tracked
         )
         self.keys = Buckets(rate=limits.key_rate, burst=limits.key_burst, most=limits.tracked)
+        self.previews = Turns(most=limits.previews, seconds=limits.preview_s)
         self.streams = Streams(most=limits.streams, most_a_key=limits.streams_a_key)
         self.answers = Answers(most=limits.answers, seconds=limits.answers_s)

@@ -146,7 +146,7 @@ def _counted(folder: Path) -> _Run:
     assert manifest is not None
     kind = work_out(parse(STUDY, name="benchmark"), network_overlap=1).kind
     measures, layout = kind.measures(), kind.layout()
-    engine = snapshots.open(manifest, folder / "spill")
+    engine, _ = snapshots.open(manifest, folder / "spill")
     engine.tabulate(measures, layout, ALL_PATIENTS)
     began, cpu_began = time.perf_counter(), time.process_time()
     vector = engine.tabulate(measures, layout, ALL_PATIENTS)

@@ -92,7 +92,7 @@ class StudyPreview:
             "rho": _float(guarantee.rho),
             "scale": float(guarantee.scale),
             "overlap": guarantee.overlap,
-            "error95": guarantee.error95,
+            "error95": self.question.error95,
             "minimum_cohort": release.minimum_cohort,
             "suppress_below": release.suppress_below,
             "expected": [
@@ -145,7 +145,7 @@ class StudyPreview:
         if guarantee.rho is not None:
             price += f", delta {float(guarantee.delta):.3g}, rho {float(guarantee.rho):g}"
         first, *others = self.question.layout.tables  # in its unit, a patient
-        reach = f"95 % within {guarantee.error95 / first.weight:.3g} patients of the truth"
+        reach = f"95 % within {self.question.error95:.3g} patients of the truth"
         return [
             ("cells", self.cells),
             ("cost", f"{price}, at overlap {guarantee.overlap}"),

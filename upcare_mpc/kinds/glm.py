@@ -48,6 +48,7 @@ NOBODY: Final = "no patients that stand out from the noise"
 FEW_EVENTS: Final = "no events that stand out from the noise: the ratio would be 0"
 FEW_OTHERS: Final = "no patients without the event that stand out from the noise: no finite ratio"
 NO_ROOT: Final = "no finite estimate: the categories separate those with the event from the others"
+WIDE: Final = "nothing can be said: its interval reaches a thousand times up and down"
 
 _STEPS: Final = 60
 _LONGEST_STEP: Final = 2.0

@@ -3,6 +3,7 @@
 A function of the study's text and the network's overlap alone.
 """
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -45,8 +46,14 @@ class Question:
 
     @property
     def noise(self) -> NoiseLaw:
-        """The noise, as estimators need to know it."""
+        """The noise in a cell of the vector, as estimators need to know it."""
         return NoiseLaw.of(self.guarantee)
+
+    @property
+    def error95(self) -> float:
+        """95 % of the noise of one cell of the first table is within this, in its own unit."""
+        weight = self.layout.tables[0].weight
+        return self.guarantee.error95 if weight == 1 else self.guarantee.error95 / weight
 
 
 def work_out(asked: Study, *, network_overlap: int) -> Question:
@@ -67,6 +74,8 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
         )
     overlap = study.overlap or network_overlap
     law, guarantee = _release(study.epsilon, study.delta, layout.sensitivity, overlap)
+    if study.release.minimum_cohort is not None:
+        _check_minimum(study.release.minimum_cohort, layout, guarantee)
     return Question(
         study=study,
         digest=asked.digest,
@@ -76,6 +85,18 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
         guarantee=guarantee,
         steps=steps,
     )
+
+
+def _check_minimum(minimum: int, layout: Layout, guarantee: Guarantee) -> None:
+    """Refuse a least size of a cohort that the noise alone would reach in an empty one."""
+    first = layout.tables[0]
+    noise = NoiseLaw.of(guarantee).per(first.weight)
+    reach = math.ceil(first.cells**0.5 * float(noise.reach(1 / first.cells)))
+    if minimum < reach:
+        raise StudyError(
+            f"release.minimum_cohort: wanted at least {reach}, got {minimum}; the noise of "
+            f"{first.cells} cells reaches that far in an empty cohort. Ask for fewer cells"
+        )
 
 
 @lru_cache(maxsize=64)

@@ -60,7 +60,7 @@ RATIOS: Final[dict[Model, str]] = {
 PEOPLE_WEIGHT: Final = 100
 """People are counted in hundredths, in which their noise is that of a tumour."""
 MAX_COEFFICIENTS: Final = 200
-MAX_DESIGN: Final = 10**7
+MAX_DESIGN: Final = 4 * 10**6
 MAX_INTERVALS: Final = 120
 _KEYS: Final[dict[str, tuple[str, ...]]] = {
     "logistic": ("outcome",),

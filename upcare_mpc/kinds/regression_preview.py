@@ -33,11 +33,15 @@ def preview(regression: "Regression", noise: NoiseLaw) -> Preview:
     for term in regression.terms:
         name = " x ".join(regression.covariates[number].name for number in term)
         few, some, many = (_reach(model, name) for model in models)
-        shown = [None if r is None or r > _FAR else 100 * expm1(r) for r in (few, some, many)]
-        figures.append(Expected(f"ratios of {name}", "percent of the ratio", tuple(shown)))  # type: ignore[arg-type]
+        percents = (_percent(few), _percent(some), _percent(many))
+        figures.append(Expected(f"ratios of {name}", "percent of the ratio", percents))
         if len(term) == 1 and (some is None or some > DROWNED):
             advice.append(_coarser(regression, term[0], some))
     return Preview(tuple(figures), tuple(advice))
+
+
+def _percent(reached: float | None) -> float | None:
+    return None if reached is None or reached > _FAR else 100 * expm1(reached)
 
 
 def _reach(model: Fitted, term: str) -> float | None:

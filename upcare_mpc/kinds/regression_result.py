@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import chdtrc, erfc
 
-from upcare_mpc.kinds.glm import NO_ROOT, Fit, Table, fit, reasons
+from upcare_mpc.kinds.glm import NO_ROOT, WIDE, Fit, Table, fit, reasons
 from upcare_mpc.kinds.kind import Floats, NoiseLaw, Result, Statistic
 from upcare_mpc.kinds.regression_tables import (
     Column,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Fitted", "fitted", "of"]
 
 _WITHOUT: Final = "all its patients belong to another category without an estimate"
+_WIDEST: Final = 6.9  # the logarithm of 1,000
 _VALUES: Final = (
     "estimate",
     "dp_low",
@@ -74,7 +75,13 @@ def fitted(regression: "Regression", noisy: npt.NDArray[np.generic], noise: Nois
     found = fit(_of_rows(table, rows), design[rows][:, kept], noise) if kept.size else None
     if found is None:
         remarks = [remark or NO_ROOT for remark in remarks]
-    place = {int(number): place for place, number in enumerate(kept)} if found else {}
+        return Fitted(table=table, columns=every, remarks=remarks, place={}, fit=None)
+    place: dict[int, int] = {}
+    for position, column in enumerate(kept.tolist()):
+        if found.ci_reach[position] < _WIDEST:
+            place[column] = position
+        else:
+            remarks[column] = WIDE
     return Fitted(table=table, columns=every, remarks=remarks, place=place, fit=found)
 
 

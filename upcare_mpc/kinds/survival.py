@@ -41,6 +41,7 @@ from upcare_mpc.kinds.axes import Axis
 from upcare_mpc.kinds.grid import Grid
 from upcare_mpc.kinds.kind import NoiseLaw, Preview, Result
 from upcare_mpc.kinds.period import Period
+from upcare_mpc.privacy.laplace import MAX_SHIFT
 from upcare_mpc.study.expression import (
     And,
     Choose,
@@ -90,6 +91,7 @@ class Survival:
         age_standard: Name of the standard population of patients.
         period: Window of calendar years.
         causes: Causes of death that compete.
+        overlap: Registries that may know one patient.
     """
 
     where: Expression
@@ -100,6 +102,7 @@ class Survival:
     dco: str = "exclude"
     expected_at_most: int | None = None
     age_standard: str | None = None
+    overlap: int = 1
     period: Period | None = None
     causes: tuple[Arm, ...] = ()
 
@@ -192,12 +195,14 @@ class Survival:
         With w, one patient moves the answer by w + C, C the sum of the clamps, and the noise has
         this scale, over epsilon. In log relative survival the exits carry it times 1/w, and the
         expected deaths times 1/1000, on nearly the same slopes. So (w + C)^2 (1/w^2 + 1/1000^2) is
-        to be smallest: at w^3 = 1000^2 C. Above 1000 the gain is a few percent.
+        to be smallest: at w^3 = 1000^2 C. Above 1000 the gain is a few percent; and the sampler
+        bounds how far a patient may move a cell of the pooled vector.
         """
         if self.expected_at_most is None:
             return 1
         clamps = self.expected_at_most * self.grid.intervals
-        return next(w for w in range(1, MAX_WEIGHT + 1) if w**3 >= 10**6 * min(clamps, 1000))
+        best = next(w for w in range(1, MAX_WEIGHT + 1) if w**3 >= 10**6 * min(clamps, 1000))
+        return min(best, MAX_SHIFT // self.overlap)
 
     def _cohort(self) -> Expression:
         conditions = [self.where]

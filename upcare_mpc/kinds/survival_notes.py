@@ -38,7 +38,8 @@ def about(survival: "Survival") -> str:
     if survival.expected_at_most is not None:
         rules.append(
             "Relative survival: Ederer II, with the registries' life tables; a patient's chance to "
-            f"die in an interval counts as {survival.expected_at_most} in a thousand at most."
+            f"die in an interval counts as {survival.expected_at_most} in a thousand at most. "
+            "Where patients' chances are higher, it is too low, and no interval says so."
         )
     if survival.age_standard is not None:
         weights = ", ".join(map(str, ICSS[survival.age_standard]))

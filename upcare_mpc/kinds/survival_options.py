@@ -68,10 +68,11 @@ def read(study: Study) -> Survival:
         strata=_strata(options) if standard is None else (age_axis(),),
         restricted_mean_days=_restricted_mean(options, grid),
         dco=dco,
-        expected_at_most=_expected_at_most(options),
+        expected_at_most=_expected_at_most(options, grid),
         age_standard=standard,
         period=_period(options, grid),
         causes=_causes(options),
+        overlap=study.overlap or 1,
     )
     survival.layout()  # refuses a table that is too large
     return survival
@@ -163,10 +164,12 @@ def _restricted_mean(options: Options, grid: Grid) -> int | None:
     return days
 
 
-def _expected_at_most(options: Options) -> int | None:
+def _expected_at_most(options: Options, grid: Grid) -> int | None:
     if not options.truth("relative", default=False):
         return None
-    return options.integer("expected_at_most", low=1, high=1000, default=300)
+    years = max(1, grid.interval_days // 365)  # 300 in a thousand die within one, 510 within two
+    default = 1000 - 1000 * 7**years // 10**years
+    return options.integer("expected_at_most", low=1, high=1000, default=default)
 
 
 def _period(options: Options, grid: Grid) -> Period | None:

@@ -32,13 +32,14 @@ from upcare_mpc.ingest.delivery import reference as read_reference
 from upcare_mpc.kinds import Kind
 from upcare_mpc.node.consents import Freezes, FrozenConsents
 from upcare_mpc.node.freeze import freeze
-from upcare_mpc.records.reference import Reference
+from upcare_mpc.records.reference import OLDEST, Reference, years_within
 from upcare_mpc.storage.snapshot import Manifest, Snapshots
 from upcare_mpc.storage.snapshot_engine import Engine
 from upcare_mpc.storage.snapshot_reference import encoded
 from upcare_mpc.storage.warehouse import Warehouse
 from upcare_mpc.study.lacking import check_reference
 from upcare_mpc.study.layout import Layout, Measures
+from upcare_mpc.study.residents import placing_steps
 
 __all__ = [
     "Counter",
@@ -53,8 +54,9 @@ __all__ = [
 ]
 
 GATE_S: Final = 2e-5  # to decide on one patient and to look her up, with room for a slow machine
-STRATUM_S: Final = 2e-4  # to place one group of residents
-SPAN_S: Final = 5e-2  # to look up one span of time in a life table, for all patients there can be
+STRATUM_S: Final = 2e-4  # to place one group of residents, beside the steps that this takes
+STEP_S: Final = 1e-6  # one step of placing people, or a year of one age in a life table
+SPAN_S: Final = 1e-1  # to look up one span of time in a life table, for all patients there can be
 RENEW_S: Final = 2e-4  # to freeze what one patient has said, to read it, and to check her rows
 
 
@@ -158,8 +160,12 @@ class Snapshot:
     def reference_time(self, kind: Kind) -> float:
         """Seconds that population and life table may take: a function of these and the study."""
         measures, reference = kind.measures(), self.cases.reference
-        asked = any(measure.of == "residents" for measure in measures.tables)
-        return STRATUM_S * len(reference.residents) * asked + SPAN_S * len(measures.spans)
+        asked = [measure for measure in measures.tables if measure.of == "residents"]
+        steps = sum(placing_steps(measures.where, m, reference.residents) for m in asked)
+        years = sum(len(years_within(s.start_days, s.end_days)) for s in measures.spans)
+        steps += years * len(reference.life_table.yearly) * (OLDEST + 1)
+        each = STRATUM_S * len(reference.residents) * len(asked) + SPAN_S * len(measures.spans)
+        return each + STEP_S * steps
 
     def tabulate(self, kind: Kind, use: Use) -> bytes:
         """Count a study's table over the cases: ``(n,)`` little-endian 64-bit. Secret.
@@ -263,8 +269,8 @@ def _frozen(snapshots: Snapshots, gate: Gate, state: Path, freezes: Freezes) -> 
     manifest = snapshots.current()
     if manifest is None:
         raise DataError("no snapshot is in force; run `upcare ingest` first")
-    engine = snapshots.open(manifest, state / "spill" / manifest.digest.hex())
-    cases = _behind_the_gate(engine, manifest.digest, gate, freezes, snapshots.reference(manifest))
+    engine, reference = snapshots.open(manifest, state / "spill" / manifest.digest.hex())
+    cases = _behind_the_gate(engine, manifest.digest, gate, freezes, reference)
     return Snapshot(
         tumours=manifest.tumours,
         origin=_origin(manifest, cases.reference),

@@ -22,6 +22,7 @@ __all__ = [
     "Residents",
     "Stratum",
     "in_order",
+    "years_within",
 ]
 
 YEAR_DAYS: Final = 365.25
@@ -154,7 +155,7 @@ class LifeTable:
         """
         parts = [
             (passed, min(passed + 1, end_days / YEAR_DAYS) - max(passed, start_days / YEAR_DAYS))
-            for passed in range(floor(start_days / YEAR_DAYS), ceil(end_days / YEAR_DAYS))
+            for passed in years_within(start_days, end_days)
         ]
         found: dict[tuple[str, int], list[int]] = {}
         for sex in {sex for sex, _ in self.yearly}:
@@ -174,6 +175,11 @@ class LifeTable:
             for age in range(OLDEST + 1):
                 alive[age] *= (1 - line[min(age + passed, len(line) - 1)]) ** years
         return [floor(1000 * (1 - still) + 0.5) for still in alive]
+
+
+def years_within(start_days: int, end_days: int) -> range:
+    """The years since diagnosis, each counted from its anniversary, that a span of days touches."""
+    return range(floor(start_days / YEAR_DAYS), ceil(end_days / YEAR_DAYS))
 
 
 @dataclass(frozen=True, slots=True)

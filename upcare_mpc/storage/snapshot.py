@@ -252,8 +252,10 @@ class Snapshots:
             fresh.unlink(missing_ok=True)
         return manifest
 
-    def open(self, manifest: Manifest, spill: Path) -> Engine:
-        """Open a snapshot for counting, after its rows were held against its digest.
+    def open(self, manifest: Manifest, spill: Path) -> tuple[Engine, Reference]:
+        """Open a snapshot for counting, after all of it was held against its digest.
+
+        Population and life table are those that were held against it, read once.
 
         Args:
             manifest: Of the snapshot.
@@ -262,7 +264,8 @@ class Snapshots:
         Raises:
             DataError: It was destroyed, cannot be read, or is not what its name says.
         """
-        return Engine(self.checked_rows(manifest), spill)
+        rows, beside = self._checked(manifest)
+        return Engine(rows, spill), decoded(beside)
 
     def checked_rows(self, manifest: Manifest) -> Path:
         """Where the rows of a snapshot are, after they were held against its digest.
@@ -270,16 +273,11 @@ class Snapshots:
         Raises:
             DataError: As `open`.
         """
-        rows = self.rows(manifest)
-        if not rows.exists():
-            raise DataError("the snapshot is not there; it was destroyed or moved")
-        beside = self._beside(manifest)
-        if read_digest(rows, rules=manifest.sources.rules, reference=beside) != manifest.digest:
-            raise DataError("the snapshot has other rows than its name says")
+        rows, _ = self._checked(manifest)
         return rows
 
     def reference(self, manifest: Manifest) -> Reference:
-        """Read the population and the life table of a snapshot, which `open` has checked.
+        """Read the population and the life table of a snapshot, unchecked; `open` checks them.
 
         Raises:
             DataError: They cannot be read.
@@ -316,9 +314,22 @@ class Snapshots:
         replace_text(self.folder / f"{name}.destroyed", json.dumps(receipt, indent=2) + "\n")
         self._remove(name)
 
+    def _checked(self, manifest: Manifest) -> tuple[Path, bytes]:
+        """The rows, and what is beside them, as they are when they are held against the digest."""
+        rows = self.rows(manifest)
+        if not rows.exists():
+            raise DataError("the snapshot is not there; it was destroyed or moved")
+        beside = self._beside(manifest)
+        if read_digest(rows, rules=manifest.sources.rules, reference=beside) != manifest.digest:
+            raise DataError("the snapshot has other rows than its name says")
+        return rows, beside
+
     def _beside(self, manifest: Manifest) -> bytes:
-        path = self.rows(manifest).with_suffix(".reference")
-        return path.read_bytes() if path.exists() else b""
+        """Population and life table; empty without a file, which is another digest if one was."""
+        try:
+            return self.rows(manifest).with_suffix(".reference").read_bytes()
+        except FileNotFoundError:
+            return b""
 
     def _in_force(self) -> str | None:
         named = self.folder / "current"

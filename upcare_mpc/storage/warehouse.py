@@ -8,8 +8,8 @@ in them may be wrong, and no record makes counting fail. One that is not well fo
 (``records.case``) takes part in nothing, as it would not in a snapshot.
 
 Limits: no copy is made, so nothing here can tell whether the table is still the one that a study
-was approved on. And two rows alike in ``patient``, ``sequence`` and ``tumour`` have no order: which
-one counts first is the engine's to say.
+was approved on. Two rows alike in ``patient``, ``sequence`` and ``tumour`` are ordered by all other
+columns (``warehouse_query``); ``tumour`` should tell them apart.
 
 Ibis, and the driver of the engine, are loaded when a warehouse is opened, and are in the extras
 ``postgres`` and ``spark``.

@@ -13,8 +13,11 @@ differently is written here so that it means the same:
 - Every integer is 64 bits wide, literals too, so nothing overflows.
 - Texts are compared by code point: the source of the rows has to see to that.
 
-Which tumours of a patient count is worked out here from ``patient``, ``sequence`` and ``tumour``,
-never read from the table: it bounds what one patient can change, and so the privacy of all.
+Which tumours of a patient count is worked out here, never read from the table: it bounds what one
+patient can change, and so the privacy of all. The order is by ``sequence``, ``tumour`` and then
+every other recorded column, so that rows which still tie are the same row twice: which of them an
+engine takes first, and that this may be another one when somebody else's row is added, changes no
+count.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,6 +29,7 @@ import ibis
 
 from upcare_mpc.errors import StudyError
 from upcare_mpc.storage.warehouse_variables import (
+    IDENTIFIERS,
     STORED,
     Column,
     balanced,
@@ -101,9 +105,9 @@ def count_query(measures: Measures, layout: Layout, *, dialect: str, source: str
     ]
     reads = (map(fields, (*axes, *product)) for _, _, axes, product in counted)
     read = sorted(frozenset().union(*chain.from_iterable(reads)))
-    turn = ibis.row_number().over(
-        group_by=cohort.patient, order_by=[cohort.sequence, cohort.tumour]
-    )
+    others = [name for name in STORED if name not in (*IDENTIFIERS, "sequence")]
+    order = [cohort[name] for name in ("sequence", "tumour", *others)]
+    turn = ibis.row_number().over(group_by=cohort.patient, order_by=order)
     ordered = cohort.select(**{name: known[name] for name in read}, turn=turn)
     first = ordered.filter(ordered.turn < measures.per_patient)
     alike = first.aggregate(by=read, tumours=first.count())

@@ -6,41 +6,49 @@ counted make a rate too high, patients without an expected death make relative s
 
 **Population.** Wanted is, in every year and for each sex that the study asks, and in every region
 of the file, each single age that has a place in the study's table. A group of ages in the file must
-not lie in two groups of the study. If the study asks about regions, the file must have regions, and
-none that holds a region that the study names.
+not lie in two groups of the study. If the study reads ``nuts1``, ``nuts2`` or ``region``, every
+region of the file has to be as fine: 3, 4 or 5 characters of NUTS.
 
-**Life table.** Wanted is every sex that the study's condition leaves possible, from the first year
+**Life table.** Wanted is every sex that the study's text leaves possible, from the first year
 of diagnosis that the study asks. After the last year of the table its last one holds.
 
 A side on which the study leaves the years open asks for all years of the language, and is lacking:
 the study has to say from when to when.
+
+Not seen here: a region that the file does not have at all although tumours live there. Cost: at
+most `MOST_STEPS`, so that a registry can ask it of every study, also of a hostile one.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from itertools import product
 from typing import Final
 
 from upcare_mpc.errors import DataError, RefusedError
-from upcare_mpc.records.case import Case
 from upcare_mpc.records.reference import OLDEST, LifeTable, Reference, Residents
 from upcare_mpc.study.coverage import years_of
-from upcare_mpc.study.evaluation import compiled
 from upcare_mpc.study.expression import (
-    Between,
+    And,
+    Choose,
     Comparison,
     Expression,
     Field,
     InList,
+    Or,
     Text,
-    children,
     fields,
 )
 from upcare_mpc.study.layout import ExpectedDeath, Layout, Measure, Measures, Table, pairs
-from upcare_mpc.study.residents import REGIONS, count_residents, placing
+from upcare_mpc.study.residents import count_residents, placing, placing_steps
 
-__all__ = ["check_reference"]
+__all__ = ["MOST_STEPS", "check_reference"]
 
-_SEXES: Final = ("female", "male")
+MOST_STEPS: Final = 10_000_000
+"""Of placing people, for one table: a study that could take more is refused by its text."""
+
+_SEXES: Final = frozenset({"female", "male"})
+_FINENESS: Final = {"nuts1": 3, "nuts2": 4, "region": 5}
+"""Characters of a NUTS code without which a variable is unknown or coarser elsewhere."""
 
 
 def check_reference(measures: Measures, layout: Layout, reference: Reference) -> None:
@@ -62,6 +70,12 @@ def _check_population(
     if not residents:
         raise RefusedError("has no population file")
     _check_regions((where, *measure.axes), {group.stratum.region for group in residents})
+    steps = placing_steps(where, measure, residents)
+    if steps > MOST_STEPS:
+        raise RefusedError(
+            f"cannot hold the study against its population file in {MOST_STEPS} steps, for it "
+            f"wants {steps}: ask fewer years, or shorter conditions"
+        )
     for year, sex, region, ages in _missing(where, table, measure, residents):
         whole = len(ages) > OLDEST
         people = f"{sex} residents in {year}" + (f" in {region}" if region else "")
@@ -89,7 +103,7 @@ def _missing(
     regions = sorted({region for _, _, region in known}, key=str)
     place = placing(where, table, measure)
     for year in range(asked[0], asked[1] + 1):
-        for sex, region in product(_SEXES, regions):
+        for sex, region in product(sorted(_SEXES), regions):
             here = known.get((year, sex, region), set())
             cells = {
                 age: place(year, sex, age, region) for age in range(OLDEST + 1) if age not in here
@@ -101,35 +115,22 @@ def _missing(
 
 
 def _check_regions(read: Iterable[Expression], regions: set[str | None]) -> None:
-    for expression in read:
-        if None in regions and fields(expression) & REGIONS:
+    names = frozenset[str]().union(*map(fields, read)) & _FINENESS.keys()
+    for name in sorted(names, key=_FINENESS.__getitem__):
+        if None in regions:
             raise RefusedError("has a population file without regions")
-        for code in _named_regions(expression):
-            for region in regions:
-                if region is not None and region != code and code.startswith(region):
-                    raise RefusedError(f"has a population file of {region}, not of {code} in it")
-
-
-def _named_regions(expression: Expression) -> Iterator[str]:
-    """The codes that a region is compared with."""
-    waiting = [expression]
-    while waiting:
-        part = waiting.pop()
-        parts = children(part)
-        if isinstance(part, Comparison | InList | Between) and any(
-            isinstance(side, Field) and side.name in REGIONS for side in parts
-        ):
-            yield from (side.value for side in parts if isinstance(side, Text))
-        waiting += parts
+        for region in sorted(filter(None, regions)):
+            if len(region) < _FINENESS[name]:
+                raise RefusedError(
+                    f"has a population file of {region}, which is too coarse for {name}"
+                )
 
 
 def _check_life_table(where: Expression, measure: Measure, life_table: LifeTable) -> None:
     asked = years_of(where, measure)
-    condition = compiled(where)
-    for sex in _SEXES:
-        patient = Case(patient_id="", tumour_id="", sequence=1, sex=sex)
-        if asked is None or condition(patient) is False:
-            continue
+    if asked is None:
+        return
+    for sex in sorted(reduce(frozenset.intersection, map(_sexes, measure.axes), _sexes(where))):
         years = life_table.years(sex)
         if not years:
             raise RefusedError(f"has no life table of {sex} residents")
@@ -137,3 +138,26 @@ def _check_life_table(where: Expression, measure: Measure, life_table: LifeTable
             raise RefusedError(
                 f"has a life table of {sex} residents from {years[0]}, not from {asked[0]}"
             )
+
+
+def _sexes(expression: Expression) -> frozenset[str]:
+    """Sexes for which a condition can be true, or a position known; at least these.
+
+    Read off the text, as the years are (``coverage``): what does not compare the sex with a code,
+    joined by ``and`` and ``or``, narrows nothing.
+    """
+    match expression:
+        case And(terms):
+            return reduce(frozenset.intersection, map(_sexes, terms))
+        case Or(terms):
+            return reduce(frozenset.union, map(_sexes, terms))
+        case Choose(branches, None):
+            return reduce(frozenset.union, (_sexes(condition) for condition, _ in branches))
+        case Comparison(("=" | "!=") as operator, Field("sex"), Text(sex)) | Comparison(
+            ("=" | "!=") as operator, Text(sex), Field("sex")
+        ):
+            return _SEXES & {sex} if operator == "=" else _SEXES - {sex}
+        case InList(Field("sex"), values):
+            return _SEXES & {value.value for value in values if isinstance(value, Text)}
+        case _:
+            return _SEXES

@@ -5,24 +5,30 @@ never shows one: a record that is not well formed (``records.case``) or cannot b
 out, and only counted, for the registry's own eyes.
 
 Which tumours of a patient count is fixed before the answer is known: of the tumours for which
-``where`` is TRUE, the first ``per_patient`` by ``sequence`` (ties by ``tumour_id``). A tumour
-among them that has no position in the table still uses up its turn.
+``where`` is TRUE, the first ``per_patient`` by ``sequence`` (ties by ``tumour_id``, then by every
+recorded variable, unknown last: tumours that still tie are alike). A tumour among them that has no
+position in the table still uses up its turn.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from upcare_mpc.records.case import Case, well_formed
+from upcare_mpc.records.derived import DERIVED
 from upcare_mpc.records.reference import NOTHING, OLDEST, LifeTable, Reference
+from upcare_mpc.records.variables import VARIABLES
 from upcare_mpc.study.evaluation import Evaluator, compiled, position_of
 from upcare_mpc.study.expression import Expression
 from upcare_mpc.study.layout import ExpectedDeath, Layout, Measure, Measures, Table, pairs
 from upcare_mpc.study.residents import count_residents
 
-__all__ = ["Tally", "tabulate", "tally"]
+__all__ = ["Tally", "tabulate", "tally", "turn"]
+
+_RECORDED: Final = tuple(name for name in VARIABLES if name not in DERIVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +106,19 @@ def _matching(measures: Measures, cases: Iterable[Case]) -> tuple[list[Case], in
             by_patient.setdefault(case.patient_id, []).append(case)
     kept: list[Case] = []
     for tumours in by_patient.values():
-        tumours.sort(key=_turn)
+        tumours.sort(key=turn)
         kept.extend(tumours[: measures.per_patient])
     return kept, unusable
 
 
-def _turn(case: Case) -> tuple[int, str]:
-    return case.sequence, case.tumour_id
+def turn(case: Case) -> tuple[Any, ...]:
+    """What decides the order of a patient's tumours; only those that are alike share it.
+
+    Args:
+        case: Well formed.
+    """
+    values = [getattr(case, name) for name in _RECORDED]
+    return case.sequence, case.tumour_id, *((value is None, value) for value in values)
 
 
 def _placed(
