@@ -24,7 +24,7 @@ protos: .venv/.dev         ## generate upcare_mpc/_proto after changing a .proto
 
 clean:                     ## remove the environment and everything that was generated
 	rm -rf .venv build dist demo-output *.egg-info .pytest_cache .mypy_cache .ruff_cache \
-	  .import_linter_cache .hypothesis
+	  .import_linter_cache .hypothesis .schemathesis
 	find upcare_mpc tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.core: pyproject.toml

@@ -21,17 +21,34 @@ from upcare_mpc.kinds.question import work_out
 from upcare_mpc.node import snapshot as module
 from upcare_mpc.node.consents import Freezes
 from upcare_mpc.node.freeze import freeze
-from upcare_mpc.node.snapshot import STRATUM_S, Snapshot, load_snapshot, renewed, snapshots_of
+from upcare_mpc.node.snapshot import (
+    SPAN_S,
+    STEP_S,
+    STRATUM_S,
+    Snapshot,
+    load_snapshot,
+    renewed,
+    snapshots_of,
+)
 from upcare_mpc.records.case import Case
 from upcare_mpc.records.reference import Reference
+from upcare_mpc.storage import snapshot as storage
 from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import NODE
 from upcare_mpc.storage.snapshot_rows import pseudonym
 from upcare_mpc.study import language
 from upcare_mpc.study.expression import Integer
-from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
-from upcare_mpc.study.residents import resident_vector
+from upcare_mpc.study.layout import (
+    Dimension,
+    ExpectedDeath,
+    Factor,
+    Layout,
+    Measure,
+    Measures,
+    Table,
+)
+from upcare_mpc.study.residents import placing_steps, resident_vector
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import parse
 
@@ -127,10 +144,53 @@ def test_population_files_are_counted_with_the_cases_and_named_with_them(here: R
     assert vector == [63, 122_136]
     assert whole.digest != alone.digest
     assert whole.tabulate(KIND, USE) == alone.tabulate(KIND, USE)
-    assert whole.reference_time(RATES_KIND) == pytest.approx(STRATUM_S * 288)
+    residents = whole.cases.reference.residents
+    steps = placing_steps(RATES.where, RATES.tables[1], residents)
+    assert len(residents) == 288
+    assert whole.reference_time(RATES_KIND) == pytest.approx(STRATUM_S * 288 + STEP_S * steps)
     assert whole.reference_time(KIND) == 0
     with pytest.raises(RefusedError, match=r"^has no population file$"):
         alone.check_reference(RATES_KIND)
+
+
+def test_the_time_for_a_life_table_grows_with_its_lines_and_the_years_of_a_span(
+    here: Registry,
+) -> None:
+    table = DELIVERY.with_name("life_table.csv")
+    whole = here.load(replace(DATA, source=replace(FILES, files=(DELIVERY, table))))
+    lines = len(whole.cases.reference.life_table.yearly)
+    spans = tuple(Factor(ExpectedDeath(0, days), 0, 1000) for days in (365, 366, 60_000))
+    measures = Measures(
+        where=RATES.where, tables=tuple(Measure((Integer(0),), (span,)) for span in spans)
+    )
+    kind: Any = SimpleNamespace(measures=lambda: measures)
+
+    years = 1 + 2 + 165
+    expected = 3 * SPAN_S + STEP_S * lines * 121 * years
+    assert lines > 0
+    assert whole.reference_time(kind) == pytest.approx(expected)
+
+
+def test_the_population_that_was_held_against_the_digest_is_counted(
+    here: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is read once; what happens to it meanwhile or afterwards changes nothing."""
+    beside = DELIVERY.with_name("population.csv")
+    data = replace(DATA, source=replace(FILES, files=(DELIVERY, beside)))
+    found = here.load(data).cases.reference
+    check = storage.read_digest
+
+    def and_then_gone(rows: Path, **stated: Any) -> bytes:
+        digest = check(rows, **stated)
+        rows.with_suffix(".reference").unlink()
+        return digest
+
+    monkeypatch.setattr(storage, "read_digest", and_then_gone)
+    assert here.load(data).cases.reference == found != Reference()
+
+    monkeypatch.setattr(storage, "read_digest", check)
+    with pytest.raises(DataError, match="other rows than its name says"):
+        here.load(data)
 
 
 class FakeWarehouse:

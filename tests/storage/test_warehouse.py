@@ -1,6 +1,7 @@
 """A real PostgreSQL counts exactly as the rows engine does, only reads, and answers in time."""
 
 import os
+import random
 import re
 import signal
 import sys
@@ -15,7 +16,7 @@ import pytest
 from generated_studies import REFERENCE, WITHOUT_LIFE_TABLE, line
 from hypothesis import HealthCheck, given, settings
 from postgres import postgres
-from warehouse_table import arrow_table, table_cases
+from warehouse_table import arrow_table, table_cases, ties
 
 from upcare_mpc.errors import ConfigError, DataError
 from upcare_mpc.kinds.question import work_out
@@ -23,7 +24,7 @@ from upcare_mpc.storage.warehouse import Warehouse
 from upcare_mpc.storage.warehouse_query import count_query
 from upcare_mpc.storage.warehouse_variables import STORED
 from upcare_mpc.study import language
-from upcare_mpc.study.expression import Comparison, Field, Integer, Text
+from upcare_mpc.study.expression import Comparison, Field, Integer, Text, Truth
 from upcare_mpc.study.layout import Layout, Measure, Measures
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import parse
@@ -108,6 +109,35 @@ def test_generated_measures_give_the_vector_of_the_rows_engine(
     expected = tabulate(*question, CASES, REFERENCE)
 
     assert warehouse.tabulate(*question, REFERENCE).tolist() == expected.tolist()
+
+
+def test_rows_alike_in_what_names_them_are_ordered_by_all_that_they_say(server: Server) -> None:
+    """One more row moves no others, though the server then sorts in another order."""
+    columns = ", ".join(
+        f'"{name}" {"bigint" if type_ == "int64" else "text"}' for name, type_ in STORED.items()
+    )
+    rows = ties()
+    random.Random(1).shuffle(rows)
+    server.run(f"CREATE TABLE registry.ties ({columns})")
+    server.run("GRANT SELECT ON registry.ties TO node")
+    with (
+        psycopg.connect(server.admin) as connection,
+        connection.cursor().copy("COPY registry.ties FROM STDIN") as copy,
+    ):
+        for row in zip(*arrow_table(rows).to_pydict().values(), strict=True):
+            copy.write_row(row)
+    axis = language.parse("choose when sex = female then 0 else 1 end", place="", want="integer")
+    measures = Measures(where=Truth(value=True), tables=(Measure((axis,)),))
+    layout = line(2, measures)
+    first, second = tabulate(measures, layout, rows).tolist()
+    opened = Warehouse(server.url, "registry.ties")
+
+    for more, patient in enumerate(("", "A", "p", "zz")):
+        if more:
+            new = "INSERT INTO registry.ties (patient, tumour, sequence, sex)"
+            server.run(f"{new} VALUES ('{patient}', '1', 1, 'male')")
+        assert opened.tabulate(measures, layout).tolist() == [first, second + more]
+    opened.close()
 
 
 def test_text_is_compared_by_code_point(warehouse: Warehouse) -> None:

@@ -1,5 +1,6 @@
 """The queries that Ibis writes count exactly as the rows engine does; here in DuckDB."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from generated_studies import REFERENCE, WITHOUT_LIFE_TABLE, line
 from hypothesis import HealthCheck, given, settings
-from warehouse_table import arrow_table, table_cases
+from warehouse_table import arrow_table, table_cases, ties
 
 from upcare_mpc.errors import StudyError
 from upcare_mpc.records.case import Case
@@ -88,6 +89,22 @@ def test_the_first_matching_tumours_count_by_sequence_then_by_tumour_id(
 
     assert vector.sum() > 0
     assert vector.tolist() == tabulate(*question, CASES).tolist()
+
+
+def test_rows_alike_in_what_names_them_are_ordered_by_all_that_they_say() -> None:
+    """And so one more row moves no others: the bound per patient holds whatever the ids are."""
+    rows = ties()
+    question = asked("true", "choose when sex = female then 0 when sex = male then 1 end", 2, 1)
+    new = [Case(patient_id=f"new{i}", tumour_id="1", sequence=1, sex="male") for i in range(2)]
+    expected = tabulate(*question, rows).tolist()
+
+    for order in range(3):
+        random.Random(order).shuffle(rows)
+        for more in range(3):
+            with duckdb.connect() as duck:
+                duck.register("arrow", arrow_table([*new[:more], *rows]))
+                duck.execute("CREATE TABLE registry AS FROM arrow")
+                assert counted(duck, *question).tolist() == [expected[0], expected[1] + more]
 
 
 def test_what_follows_from_codes_is_what_the_records_say() -> None:

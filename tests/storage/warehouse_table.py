@@ -32,18 +32,35 @@ _EXTREMES: tuple[tuple[str, Any], ...] = (
 
 
 def table_cases() -> list[Case]:
-    """Records that columns can hold, of which no two are alike in all that orders tumours."""
-    kept: dict[tuple[object, ...], Case] = {}
-    for case in crowd(2000):
+    """Records that columns can hold."""
+    kept = [
+        case
+        for case in crowd(2000)
         if all(
             _fits(value, type_) for value, type_ in zip(_row(case), STORED.values(), strict=True)
-        ):
-            kept.setdefault((case.patient_id, case.sequence, case.tumour_id), case)
+        )
+    ]
     extremes = [
         Case(**({"patient_id": "p7", "tumour_id": f"x{i}", "sequence": 0, "age": 50} | {name: v}))
         for i, (name, v) in enumerate(_EXTREMES)
     ]
-    return [*kept.values(), *extremes]
+    return [*kept, *extremes]
+
+
+def ties(patients: int = 20_000) -> list[Case]:
+    """Two rows a patient, alike in all that names them, that differ in columns or not at all."""
+    differ: tuple[dict[str, Any], ...] = (
+        {"sex": "male"},
+        {"sex": None},
+        {"age": 40, "sex": "male"},
+        {"death_by_tumour": "no", "sex": "male", "age": 50},
+        {"sex": "female", "age": 50},
+    )
+    return [
+        Case(**({"patient_id": f"p{i}", "tumour_id": "1", "sequence": 1} | known))
+        for i in range(patients)
+        for known in ({"sex": "female", "age": 50}, differ[i % len(differ)])
+    ]
 
 
 def arrow_table(cases: list[Case]) -> pa.Table:

@@ -133,3 +133,15 @@ def test_no_case_of_the_cohort_is_outside_the_years_that_are_said_to_be_asked(
     if compiled(study.where)(case) is True:
         assert asked is not None
         assert asked[0] <= year <= asked[1]
+
+
+def test_a_position_within_a_branch_narrows_the_years_too() -> None:
+    axis = parse(
+        "choose when age > 1 then choose when diagnosis_year = 2001 then 0"
+        " when diagnosis_year = 2003 then 1 end end",
+        place="",
+        want="integer",
+    )
+    measure = Measure((axis,))
+
+    assert years_of(parse("diagnosis_year >= 2002", place=""), measure) == (2002, 2003)

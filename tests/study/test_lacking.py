@@ -1,9 +1,12 @@
 """What a study wants that a registry's population file or life table does not have."""
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from upcare_mpc import kinds
 from upcare_mpc.errors import RefusedError
 from upcare_mpc.records.reference import (
     NOTHING,
@@ -13,8 +16,9 @@ from upcare_mpc.records.reference import (
     Residents,
     Stratum,
 )
+from upcare_mpc.study import spec
 from upcare_mpc.study.expression import Expression
-from upcare_mpc.study.lacking import check_reference
+from upcare_mpc.study.lacking import MOST_STEPS, check_reference
 from upcare_mpc.study.language import parse
 from upcare_mpc.study.layout import (
     Dimension,
@@ -138,7 +142,7 @@ def test_tables_of_tumours_need_neither_file() -> None:
         (
             f"{YEARS} and region = FRF11",
             Reference(residents=people(regions=("FRF1", "FRK2")), life_table=deaths(*BOTH)),
-            "has a population file of FRF1, not of FRF11 in it",
+            "has a population file of FRF1, which is too coarse for region",
         ),
         (
             YEARS,
@@ -182,3 +186,132 @@ def test_regions_of_the_file_are_each_held_against_the_question() -> None:
 
 def test_after_the_last_year_of_a_life_table_it_holds() -> None:
     checked(YEARS, replace(REFERENCE, life_table=deaths(*BOTH, years=range(1998, 2001))))
+
+
+def asked(kind: str, where: str, reference: Reference, **options: Any) -> None:
+    """A study as a researcher sends it."""
+    study = {
+        "version": 1,
+        "title": "t",
+        "purpose": "DUO:0000007",
+        "registries": ["de-a"],
+        "overlap": 1,
+        "privacy": {"epsilon": 5},
+        "cohort": {"where": where},
+        "kind": kind,
+        kind: options,
+    }
+    question = kinds.of(spec.parse(json.dumps(study), name=""))
+    check_reference(question.measures(), question.layout(), reference)
+
+
+def relative_survival(where: str, life_table: LifeTable, **options: Any) -> None:
+    options = {"interval_days": 365, "intervals": 3, "relative": True} | options
+    asked("survival", where, Reference(life_table=life_table), **options)
+
+
+SINCE = "diagnosis_year >= 2000"
+LATE = deaths("female", years=range(2001, 2006))
+
+
+@pytest.mark.parametrize(
+    ("where", "life_table", "words"),
+    [
+        (SINCE, LifeTable({}), "has no life table of female residents"),
+        (SINCE, deaths("female"), "has no life table of male residents"),
+        (SINCE, LATE, "has a life table of female residents from 2001, not from 2000"),
+        ("age >= 15", deaths(*BOTH), "has a life table of female residents from 1998, not from "),
+        (f"{SINCE} and sex = male", deaths("female"), "has no life table of male residents"),
+        (f"{SINCE} and sex in (male, other)", LATE, "has no life table of male residents"),
+        (f"{SINCE} and (sex = female or site = C50)", LATE, "has a life table of female"),
+        (f"{SINCE} and not sex = male", deaths("female"), "has no life table of male residents"),
+    ],
+)
+def test_relative_survival_wants_a_life_table(
+    where: str, life_table: LifeTable, words: str
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        relative_survival(where, life_table)
+
+    assert str(refused.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        f"{SINCE} and sex = female",
+        f"{SINCE} and sex != male",
+        f"{SINCE} and sex in (female, other)",
+        f"{SINCE} and (sex = female and site = C50 or sex = female and stage = 2)",
+        f"{SINCE} and sex = other",
+    ],
+)
+def test_a_life_table_has_to_have_the_sexes_that_the_text_leaves(where: str) -> None:
+    relative_survival(where, deaths("female"))
+
+
+def test_arms_narrow_the_sexes_too() -> None:
+    arms = {"women": "sex = female and age < 60", "old women": "sex = female"}
+
+    relative_survival(SINCE, deaths("female"), arms=arms)
+    with pytest.raises(RefusedError, match="no life table of male"):
+        relative_survival(SINCE, deaths("female"), arms=arms | {"rest": "true"})
+
+
+def incidence(where: str, residents: tuple[Residents, ...], *by: Any) -> None:
+    ages = {"from": 0, "width": 5, "open": 85}
+    options = {"by": list(by) or ["sex"], "ages": ages, "standards": ["world"]}
+    asked("incidence", where, Reference(residents=residents), **options)
+
+
+@pytest.mark.parametrize(
+    ("asks", "axis", "regions", "words"),
+    [
+        ("nuts2 is known", "sex", ("FRF",), "of FRF, which is too coarse for nuts2"),
+        ("nuts2 >= 'FRA1'", "sex", ("FRF",), "of FRF, which is too coarse for nuts2"),
+        ("nuts1 >= 'FRA'", "sex", ("FR",), "of FR, which is too coarse for nuts1"),
+        ("region >= 'FRF11'", "sex", ("FRF1",), "of FRF1, which is too coarse for region"),
+        ("nuts2 = FRK2", "sex", ("FRF", "FRK24"), "of FRF, which is too coarse for nuts2"),
+        (
+            "true",
+            {"name": "r", "arms": {"known": "nuts2 is known", "rest": "true"}},
+            ("FRF",),
+            "of FRF, which is too coarse for nuts2",
+        ),
+        ("nuts2 is unknown", "sex", (None,), "without regions"),
+        (
+            "true",
+            {"name": "r", "arms": {"a": "region = FRF11", "rest": "true"}},
+            (None,),
+            "without regions",
+        ),
+    ],
+)
+def test_a_population_file_that_is_coarser_than_the_question_is_refused(
+    asks: str, axis: Any, regions: tuple[str | None, ...], words: str
+) -> None:
+    with pytest.raises(RefusedError, match=f"^has a population file {words}$"):
+        incidence(f"{YEARS} and {asks}", people(regions=regions), axis)
+
+
+def test_a_population_file_that_is_finer_than_the_question_is_enough() -> None:
+    incidence(f"{YEARS} and nuts1 = FRF and nuts2 is known", people(regions=("FRF1", "FRK24")))
+    incidence(f"{YEARS} and region >= 'FRF11'", people(regions=("FRF11", "FRK24")))
+    incidence(YEARS, people(regions=("FR",)))  # asks for no region
+
+
+@pytest.mark.parametrize("asks", ["sequence >= 2", "sequence = 1", "not sequence > 1"])
+def test_what_is_asked_of_a_tumour_lets_no_lacking_people_through(asks: str) -> None:
+    with pytest.raises(RefusedError, match="without male residents in 2003"):
+        incidence(f"{YEARS} and {asks}", without(year=2003, sex="male").residents)
+
+
+def test_a_study_whose_check_would_take_long_is_refused_by_its_text() -> None:
+    regions = tuple(f"DE{a}{b}{c}" for a in "123456789ABC" for b in "1234" for c in "12")
+    residents = people(regions=regions, years=range(2000, 2005))
+    by = {"variable": "region", "values": list(regions)}
+    hidden = "not (diagnosis_year < 2000) and not (diagnosis_year > 2004)"
+
+    incidence(f"{YEARS} and nuts1 is known", residents, by)
+    with pytest.raises(RefusedError, match=f"in {MOST_STEPS} steps, for it wants [0-9]+: ask "):
+        incidence(f"diagnosis_year between 1901 and 2099 and {hidden}", residents, by)

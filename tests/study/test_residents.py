@@ -1,14 +1,18 @@
 """How many people live in each cell of a table."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from upcare_mpc.errors import DataError
+from upcare_mpc.records.case import Case
 from upcare_mpc.records.reference import Residents, Stratum
-from upcare_mpc.study.expression import Expression
+from upcare_mpc.study import residents as residents_module
+from upcare_mpc.study.expression import Expression, size
 from upcare_mpc.study.language import parse
 from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
-from upcare_mpc.study.residents import count_residents, resident_vector
+from upcare_mpc.study.residents import count_residents, placing_steps, resident_vector
 
 AGES = ("0-14", "15-64", "65+")
 
@@ -52,6 +56,10 @@ def test_people_are_counted_where_their_tumours_would_be() -> None:
         ("site = C50 and sex = female", [6, 60, 0]),  # nobody is kept out by what is unknown
         ("site = C50 or sex = female", [6, 60, 17]),
         ("not site = C50", [6, 60, 17]),
+        ("sequence >= 2", [6, 60, 17]),  # which tumour it is belongs to the tumour too
+        ("sequence = 1 and sex = female", [6, 60, 0]),
+        ("sex = female and (site = C50 and age >= 15)", [0, 60, 0]),
+        ("diagnosis_year between 1990 and 1999 or site = C50", [6, 60, 17]),
         ("diagnosis_year = 2001", [0, 0, 0]),
         ("age >= 15", [0, 60, 17]),
         ("region = FRF11", [6, 60, 17]),  # a file without regions; ``lacking`` refuses this
@@ -99,3 +107,38 @@ def test_only_tables_of_residents_are_filled_in_with_their_weight() -> None:
 
     assert vector.dtype == np.int64
     assert vector.tolist() == [0, 0, 0, 11, 120, 34]
+
+
+def test_no_more_is_evaluated_than_the_text_and_the_file_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each term and axis once for each combination of what it reads."""
+    steps = 0
+    compile_it = residents_module.compiled
+
+    def counting(expression: Expression) -> Any:
+        evaluate = compile_it(expression)
+
+        def evaluated(case: Case) -> Any:
+            nonlocal steps
+            steps += size(expression)
+            return evaluate(case)
+
+        return evaluated
+
+    monkeypatch.setattr(residents_module, "compiled", counting)
+    people = [
+        group(age, age, 1, sex=sex, year=year, region=region)
+        for age in range(121)
+        for sex in ("female", "male")
+        for year in range(2000, 2003)
+        for region in ("FRF11", "FRK24")
+    ]
+    where = "diagnosis_year between 2000 and 2001 and age >= diagnosis_year - 2000"
+    measure = Measure((BY_AGE,), of="residents")
+
+    assert counted(where, *people) == [116, 400, 448]
+    assert steps == 2 * size(parse("diagnosis_year between 2000 and 2001", place="")) + (
+        2 * 121 * size(parse("age >= diagnosis_year - 2000", place="")) + 121 * size(BY_AGE)
+    )
+    assert steps <= placing_steps(parse(where, place=""), measure, people)

@@ -11,6 +11,7 @@ Every answer carries the headers of `HEADERS`; every failure is a problem docume
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -240,11 +241,24 @@ async def _say_invalid(_: Request, error: Exception) -> JSONResponse:
     return problem("request", "".join(c if c.isprintable() else " " for c in line)[:1000])
 
 
-async def _say_status(_: Request, error: Exception) -> JSONResponse:
+async def _say_status(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # likewise
     code = _OF_STATUS.get(error.status_code, "request")
-    detail = {"not_found": "there is nothing at this place", "method": "see docs/api.md"}
+    if code == "method":
+        allowed = ", ".join(sorted(_methods_at(request))) or (error.headers or {})["Allow"]
+        return problem(code, f"wanted {allowed}", headers={"Allow": allowed})
+    detail = {"not_found": "there is nothing at this place"}
     return problem(code, detail.get(code, "the body cannot be read as JSON"), headers=error.headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """The methods of all routes at this path; the framework names those of the first alone."""
+    return {
+        method.upper()
+        for template, operations in request.app.openapi()["paths"].items()
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), request.url.path)
+        for method in operations
+    }
 
 
 async def _say_failure(request: Request, error: Exception) -> JSONResponse:

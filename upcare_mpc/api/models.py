@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = [
     "CatalogueItem",
@@ -31,6 +31,11 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", examples=[_DIGEST])]
 Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$", examples=["VUNSMQ=="])]
 
 
+def _whole(value: object) -> object:
+    """JSON knows one sort of number: 5.0 is the whole number 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +52,7 @@ class SignedStudy(_Model):
     )
     signing_key: Key = Field(description="Ed25519 public key of who asks.")
     sealing_key: Key = Field(description="X25519 public key that the result is sealed to.")
-    not_after: int = Field(
+    not_after: Annotated[int, BeforeValidator(_whole)] = Field(
         ge=0,
         le=253_402_300_800,
         strict=True,

@@ -10,7 +10,6 @@ GET  /studies/{digest}/result, /receipts  scope results; header: authorization "
 """
 
 import asyncio
-import base64
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -79,7 +78,7 @@ _Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="The study'
 _Limit = Annotated[int, Query(ge=1, le=100, description="Items of a page.")]
 _Cursor = Annotated[
     str | None,
-    Query(max_length=200, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before."),
+    Query(max_length=200, pattern=r"^([0-9a-f]{2})+$", description="`next` of the page before."),
 ]
 _IdempotencyKey = Annotated[
     str | None,
@@ -142,9 +141,11 @@ async def catalogue(
 ) -> CataloguePage:
     """List what each registry states about its data, by name; asks no registry."""
     entries = await service.upstream.catalogue()
-    after = _mark(cursor) if cursor is not None else ""
+    after = bytes.fromhex(cursor or "").decode("utf-8", "replace")
     items, following = _page(
-        [entry for entry in entries if entry.registry > after], limit, lambda e: e.registry
+        [entry for entry in entries if entry.registry > after],
+        limit,
+        lambda entry: entry.registry.encode(),
     )
     return CataloguePage(items=[_catalogue_item(entry) for entry in items], next=following)
 
@@ -217,7 +218,7 @@ async def submit(
 # -- following ------------------------------------------------------------------------------------
 
 
-@router.get("/studies", tags=["studies"], responses=declared(*_SIGNED))
+@router.get("/studies", tags=["studies"], responses=declared(*_SIGNED, "not_found"))
 async def studies(
     service: ServiceOf,
     token: ReadToken,
@@ -228,12 +229,11 @@ async def studies(
     """List the studies of the token's key, newest first. Authorization for `list`."""
     listed = await service.upstream.studies(own_authorization(authorization, token, b""))
     if cursor is not None:
-        mark = _mark(cursor)
-        places = [place for place, study in enumerate(listed) if study.digest.hex() == mark]
+        places = [place for place, study in enumerate(listed) if study.digest.hex() == cursor]
         if not places:
-            raise ProblemError("request", "cursor: wanted the `next` of a page of this list")
+            raise ProblemError("not_found", "cursor: wanted the `next` of a page of this list")
         listed = listed[places[0] + 1 :]
-    items, following = _page(listed, limit, lambda study: study.digest.hex())
+    items, following = _page(listed, limit, lambda study: study.digest)
     return StudyPage(items=[_study_item(study) for study in items], next=following)
 
 
@@ -349,21 +349,10 @@ def _request(sent: SignedStudy, token: Token) -> SignedRequest:
 
 
 def _page(
-    items: Sequence[_T], limit: int, name: Callable[[_T], str]
+    items: Sequence[_T], limit: int, mark: Callable[[_T], bytes]
 ) -> tuple[Sequence[_T], str | None]:
-    """The first items, and the cursor of the next page."""
-    if len(items) <= limit:
-        return items, None
-    last = name(items[limit - 1]).encode()
-    return items[:limit], base64.urlsafe_b64encode(last).decode("ascii").rstrip("=")
-
-
-def _mark(cursor: str) -> str:
-    """Name the last item of the page before."""
-    try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except ValueError:
-        raise ProblemError("request", "cursor: wanted the `next` of a page of this list") from None
+    """The first items, and the cursor of the next page: the mark of the last of them."""
+    return items[:limit], mark(items[limit - 1]).hex() if len(items) > limit else None
 
 
 def _summary(kind: Callable[[Study], Kind]) -> str:

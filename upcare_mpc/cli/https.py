@@ -124,12 +124,14 @@ class _Impatient(H11Protocol):
 
     def _close_if_idle(self) -> None:
         cycle: Any = self.cycle  # None before the first request
+        if self.transport.is_closing():
+            return
         if cycle is not None and not cycle.response_complete:
             self._close_later()
-        else:
-            self.transport.close()  # once the rest of an answer is taken
-            if self.transport.get_write_buffer_size():
-                self.loop.call_later(_FLUSH_S, self.transport.abort)
+            return
+        if self.transport.get_write_buffer_size():  # the rest of an answer, to be taken
+            self.loop.call_later(_FLUSH_S, self.transport.abort)
+        self.transport.close()
 
 
 def _config(app: object, place: Place, connections: int) -> uvicorn.Config:

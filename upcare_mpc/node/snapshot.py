@@ -56,7 +56,7 @@ __all__ = [
 GATE_S: Final = 2e-5  # to decide on one patient and to look her up, with room for a slow machine
 STRATUM_S: Final = 2e-4  # to place one group of residents, beside the steps that this takes
 STEP_S: Final = 1e-6  # one step of placing people, or a year of one age in a life table
-SPAN_S: Final = 1e-1  # to look up one span of time in a life table, for all patients there can be
+SPAN_S: Final = 5e-2  # to look up one span of time in a life table, for all patients there can be
 RENEW_S: Final = 2e-4  # to freeze what one patient has said, to read it, and to check her rows
 
 

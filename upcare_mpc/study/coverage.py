@@ -96,7 +96,7 @@ def _years(expression: Expression) -> Years | None:
         case Or(terms):
             return reduce(_hull, map(_years, terms))
         case Choose(branches, None):
-            return reduce(_hull, (_years(condition) for condition, _ in branches))
+            return reduce(_hull, (_meet(_years(when), _years(then)) for when, then in branches))
         case Comparison(operator, Field(name), Integer(year)) if name == _YEAR:
             return _compared(operator, year)
         case Comparison(operator, Integer(year), Field(name)) if name == _YEAR:

@@ -22,6 +22,7 @@ most `MOST_STEPS`, so that a registry can ask it of every study, also of a hosti
 from collections.abc import Iterable, Iterator
 from functools import reduce
 from itertools import product
+from operator import and_, or_
 from typing import Final
 
 from upcare_mpc.errors import DataError, RefusedError
@@ -130,7 +131,7 @@ def _check_life_table(where: Expression, measure: Measure, life_table: LifeTable
     asked = years_of(where, measure)
     if asked is None:
         return
-    for sex in sorted(reduce(frozenset.intersection, map(_sexes, measure.axes), _sexes(where))):
+    for sex in sorted(reduce(and_, map(_sexes, measure.axes), _sexes(where))):
         years = life_table.years(sex)
         if not years:
             raise RefusedError(f"has no life table of {sex} residents")
@@ -148,14 +149,12 @@ def _sexes(expression: Expression) -> frozenset[str]:
     """
     match expression:
         case And(terms):
-            return reduce(frozenset.intersection, map(_sexes, terms))
+            return reduce(and_, map(_sexes, terms))
         case Or(terms):
-            return reduce(frozenset.union, map(_sexes, terms))
+            return reduce(or_, map(_sexes, terms))
         case Choose(branches, None):
-            return reduce(frozenset.union, (_sexes(condition) for condition, _ in branches))
-        case Comparison(("=" | "!=") as operator, Field("sex"), Text(sex)) | Comparison(
-            ("=" | "!=") as operator, Text(sex), Field("sex")
-        ):
+            return reduce(or_, (_sexes(when) & _sexes(then) for when, then in branches))
+        case Comparison(("=" | "!=") as operator, Field("sex"), Text(sex)):
             return _SEXES & {sex} if operator == "=" else _SEXES - {sex}
         case InList(Field("sex"), values):
             return _SEXES & {value.value for value in values if isinstance(value, Text)}

@@ -80,7 +80,7 @@ def count_residents(
     for group in residents:
         of = group.stratum
         if asked is None or not asked[0] <= of.year <= asked[1]:
-            continue  # the condition is FALSE, or there is no position
+            continue  # no tumour of that year can count
         last = OLDEST if of.last_age is None else of.last_age
         first_cell, *other_cells = (
             place(of.year, of.sex, age, of.region)
