@@ -1,6 +1,5 @@
 """`upcare patient`: codes, the page over TLS, and what the page says on a terminal."""
 
-import asyncio
 import json
 import re
 import shutil
@@ -20,7 +19,6 @@ from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from starlette.responses import PlainTextResponse
 
 from upcare_mpc.cli.ingest import ingest
 from upcare_mpc.cli.node import open_database
@@ -196,28 +194,6 @@ def test_the_page_is_served_over_tls(party: Path) -> None:
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
     assert "server" not in answer.headers
     assert status == 0
-
-
-@pytest.mark.parametrize("said", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\n\r\nGET"])
-def test_a_connection_that_waits_is_closed(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
-    """Else 64 of them would shut the page for everybody."""
-    module = sys.modules["upcare_mpc.cli.patient"]
-    monkeypatch.setattr(module, "_CONNECTION_S", 0.05)
-    config = module._server_config(PlainTextResponse("hello"), None, None)
-
-    async def heard() -> bytes:
-        with socket.create_server(("127.0.0.1", 0)) as waiting:
-            server = module._Server(config)
-            serving = asyncio.ensure_future(server.serve([waiting]))
-            reader, writer = await asyncio.open_connection(*waiting.getsockname())
-            writer.write(said)
-            answer = await asyncio.wait_for(reader.read(), 4)  # uvicorn's own patience is 5
-            server.should_exit = True
-            await serving
-            writer.close()
-        return answer
-
-    assert asyncio.run(heard()).endswith(b"hello" if b"host" in said else b"")
 
 
 def test_nobody_is_asked_for_the_password_of_a_key(party: Path) -> None:

@@ -32,11 +32,10 @@ from upcare_mpc.node.snapshot import (
 )
 from upcare_mpc.records.case import Case
 from upcare_mpc.records.reference import Reference
-from upcare_mpc.storage import snapshot as storage
 from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import NODE
-from upcare_mpc.storage.snapshot_rows import pseudonym
+from upcare_mpc.storage.snapshot_rows import pseudonym, read_digest
 from upcare_mpc.study import language
 from upcare_mpc.study.expression import Integer
 from upcare_mpc.study.layout import (
@@ -178,17 +177,16 @@ def test_the_population_that_was_held_against_the_digest_is_counted(
     beside = DELIVERY.with_name("population.csv")
     data = replace(DATA, source=replace(FILES, files=(DELIVERY, beside)))
     found = here.load(data).cases.reference
-    check = storage.read_digest
 
     def and_then_gone(rows: Path, **stated: Any) -> bytes:
-        digest = check(rows, **stated)
+        digest = read_digest(rows, **stated)
         rows.with_suffix(".reference").unlink()
         return digest
 
-    monkeypatch.setattr(storage, "read_digest", and_then_gone)
+    monkeypatch.setattr("upcare_mpc.storage.snapshot.read_digest", and_then_gone)
     assert here.load(data).cases.reference == found != Reference()
 
-    monkeypatch.setattr(storage, "read_digest", check)
+    monkeypatch.undo()
     with pytest.raises(DataError, match="other rows than its name says"):
         here.load(data)
 

@@ -8,7 +8,7 @@ import pytest
 from upcare_mpc.errors import DataError
 from upcare_mpc.records.case import Case
 from upcare_mpc.records.reference import Residents, Stratum
-from upcare_mpc.study import residents as residents_module
+from upcare_mpc.study.evaluation import compiled
 from upcare_mpc.study.expression import Expression, size
 from upcare_mpc.study.language import parse
 from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
@@ -114,10 +114,9 @@ def test_no_more_is_evaluated_than_the_text_and_the_file_say(
 ) -> None:
     """Each term and axis once for each combination of what it reads."""
     steps = 0
-    compile_it = residents_module.compiled
 
     def counting(expression: Expression) -> Any:
-        evaluate = compile_it(expression)
+        evaluate = compiled(expression)
 
         def evaluated(case: Case) -> Any:
             nonlocal steps
@@ -126,7 +125,7 @@ def test_no_more_is_evaluated_than_the_text_and_the_file_say(
 
         return evaluated
 
-    monkeypatch.setattr(residents_module, "compiled", counting)
+    monkeypatch.setattr("upcare_mpc.study.residents.compiled", counting)
     people = [
         group(age, age, 1, sex=sex, year=year, region=region)
         for age in range(121)

@@ -22,7 +22,7 @@ from upcare_mpc.errors import ConfigError
 __all__ = ["Place", "serve_app"]
 
 _CONNECTION_S = 20.0  # of each, unless an answer is under way
-_FLUSH_S = 300.0  # for the client to take it
+_FLUSH_S = 30.0  # for the client to take it; under TLS asyncio waits as long
 _HEADER_BYTES = 16 << 10
 _PATIENCE_S = 3  # with answers under way, when stopped
 

@@ -1,25 +1,16 @@
 """`upcare patient`: let a patient in, serve the page, and say on a terminal what the page says."""
 
-import asyncio
-import contextlib
 import datetime
-import ipaddress
 import json
-import socket
-import ssl
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from upcare_mpc.cli.https import Place, serve_app
 from upcare_mpc.cli.node import open_database, party_option
 from upcare_mpc.cli.processes import log_line, run_until_stopped
 from upcare_mpc.config import PartyFile, load_party
 from upcare_mpc.consent.model import Activity
-from upcare_mpc.errors import ConfigError
 from upcare_mpc.node.snapshot import snapshots_of
 from upcare_mpc.storage.patients import CODE_LIFE, Visits
 from upcare_mpc.storage.snapshot_rows import pseudonym_of_named
@@ -33,9 +24,6 @@ __all__ = ["patient"]
 _LEAST_MINUTES = 15
 _MOST_MINUTES = int(CODE_LIFE.total_seconds()) // 60
 _CONNECTIONS = 64
-_CONNECTION_S = 20.0  # of each, unless an answer is under way
-_HEADER_BYTES = 16 << 10
-_PATIENCE_S = 3  # with answers under way, when stopped
 
 
 @click.group()
@@ -156,121 +144,23 @@ def serve(
     Example: upcare patient serve --party parties/de-a --listen 127.0.0.1:8443
     """
     party = load_party(folder)
-    if (certificate is None) != (key is None):
-        raise ConfigError("wanted --certificate and --key, both or neither")
-    host, port = _address(listen)
-    if certificate is None and not _is_loopback(host):
-        raise ConfigError(
-            f"--listen: without --certificate and --key wanted an address of this machine like "
-            f"127.0.0.1, got {host}"
-        )
+    place = Place.of(listen, certificate, key)
 
     def log(text: str) -> None:
         log_line(party.name, text)
 
     async def work() -> None:
-        with open_database(party) as database, _listening(host, port) as waiting:
+        with open_database(party) as database, place.listening() as (waiting, url):
             registry = Registry(party, database, clock=_now)
             app = create_app(registry, Visits(database), title=title or party.name, log=log)
-            config = _server_config(app, certificate, key)
-            scheme = "http" if certificate is None else "https"
-            shown = f"[{host}]" if ":" in host else host
-            log(f"the patients' page is at {scheme}://{shown}:{waiting.getsockname()[1]}/")
-            await _serve(_Server(config), waiting)
+            log(f"the patients' page is at {url}/")
+            await serve_app(app, place, waiting, connections=_CONNECTIONS)
 
     run_until_stopped(work(), with_parent=with_parent)
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to `run_until_stopped`."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class _Impatient(H11Protocol):
-    """Closes a connection after a while: else a few that say nothing would take all there are."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        super().connection_made(transport)
-        self._close_later()
-
-    def _close_later(self) -> None:
-        self.loop.call_later(_CONNECTION_S, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        cycle: Any = self.cycle  # None before the first request
-        if cycle is not None and not cycle.response_complete:
-            self._close_later()
-        else:
-            self.transport.close()
-
-
-async def _serve(server: _Server, waiting: socket.socket) -> None:
-    serving = asyncio.ensure_future(server.serve([waiting]))
-    try:
-        await asyncio.shield(serving)
-    except asyncio.CancelledError:
-        server.should_exit = True
-        await serving
-        raise
-
-
-def _server_config(app: object, certificate: Path | None, key: Path | None) -> uvicorn.Config:
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # uvicorn's own type of an application, which ours is
-        http=_Impatient,
-        loop="asyncio",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        limit_concurrency=_CONNECTIONS,
-        h11_max_incomplete_event_size=_HEADER_BYTES,
-        timeout_graceful_shutdown=_PATIENCE_S,
-        ssl_certfile=certificate,
-        ssl_keyfile=key,
-        ssl_keyfile_password="none",  # noqa: S106 - so that nobody is asked for one
-    )
-    try:
-        config.load()
-    except (ssl.SSLError, OSError):
-        raise ConfigError(
-            "--certificate, --key: wanted a certificate chain and its unencrypted key, in PEM"
-        ) from None
-    return config
-
-
 def _pseudonym(party: PartyFile, patient_id: str) -> bytes:
     return pseudonym_of_named(snapshots_of(party.data, party.state_folder).secret(), patient_id)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or len(port) > len("65535") or int(port) > 65535:
-        raise ConfigError(f"--listen: wanted HOST:PORT, got {text!r}")
-    return host.strip("[]"), int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-@contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    try:
-        waiting = socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
-        )
-    except OSError as error:
-        raise ConfigError(f"--listen: cannot listen there: {error.strerror}") from None
-    with waiting:
-        yield waiting
 
 
 def _now() -> datetime.datetime:

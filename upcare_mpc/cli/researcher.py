@@ -29,12 +29,13 @@ def researcher() -> None:
     help="Folder with the network's ca.pem and network.toml.",
 )
 @click.option("--platform", required=True, help="Address of the platform, host:port.")
-def init(folder: Path, identity_folder: Path, platform: str) -> None:
+@click.option("--api", help="Address of the network's public interface, https://host:port.")
+def init(folder: Path, identity_folder: Path, platform: str, api: str | None) -> None:
     """Make signing and sealing keys; print the public key for registries' policies.
 
     Example: upcare researcher init me --network net --platform platform.example:7443
     """
-    public = new_researcher(folder, identity_folder=identity_folder, platform=platform)
+    public = new_researcher(folder, identity_folder=identity_folder, platform=platform, api=api)
     click.echo(public)
     click.echo("give this key to the registries; researcher.key stays with you", err=True)
 

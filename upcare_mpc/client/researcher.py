@@ -118,13 +118,16 @@ class Researcher:
         return authorization
 
 
-def new_researcher(folder: Path, *, identity_folder: Path, platform: str) -> str:
+def new_researcher(
+    folder: Path, *, identity_folder: Path, platform: str, api: str | None = None
+) -> str:
     """Make a researcher's folder.
 
     Args:
         folder: New folder.
         identity_folder: Where the network's ``ca.pem`` and ``network.toml`` lie.
         platform: Address of the platform for researchers, ``host:port``.
+        api: Address of the public interface; None: she asks the platform itself.
 
     Returns:
         The public signing key in hexadecimal, for registries' policies.
@@ -150,7 +153,7 @@ def new_researcher(folder: Path, *, identity_folder: Path, platform: str) -> str
     (folder / "researcher.pub").write_text(
         f'signing = "{public}"\n'
         f'sealing = "{sealing.public_key().public_bytes_raw().hex()}"\n'
-        f'platform = "{platform}"\n',
+        f'platform = "{platform}"\n' + (f'api = "{api}"\n' if api else ""),
         "utf-8",
     )
     for name in ("ca.pem", "network.toml"):
