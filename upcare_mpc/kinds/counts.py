@@ -147,7 +147,7 @@ class Counts:
     def _reach(self, kept: Axes, noise: NoiseLaw) -> float:
         """How far 95 % of the noise in a count of this margin reaches, in patients."""
         root, concentration = self.strategy.spread(kept)
-        return root * float(noise.reach(concentration))
+        return root * float(noise.farthest(concentration))
 
     def finish(self, noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> Result:
         """Return one row a cell, then one a count of each margin, and the total.

@@ -28,10 +28,6 @@ __all__ = ["Exits", "Observed", "reach"]
 def reach(noise: NoiseLaw, squares: Floats, fourths: Floats) -> Floats:
     """Return how far 95 % of the noise moves an estimate.
 
-    Where noise is rare (epsilon above 4 or so), a sum of it is mostly 0, else a whole patient in
-    one cell, and no normal law. If that is more likely than 1 in 20, the reach is at least such a
-    patient: the root of the root of ``fourths`` is no less than the largest slope.
-
     Args:
         noise: Of one draw.
         squares: Sum of the squared slopes over all draws.
@@ -39,10 +35,8 @@ def reach(noise: NoiseLaw, squares: Floats, fourths: Floats) -> Floats:
     """
     # Slopes may all be 0, or nearly so.
     concentration = np.maximum(fourths, 1e-150) / np.maximum(squares**2, 1e-150)
-    normal = np.sqrt(squares) * noise.reach(concentration)
-    not_rare = noise.variance * noise.weight**2 > 0.05 * concentration
-    farthest: Floats = np.maximum(normal, np.where(not_rare, fourths**0.25 / noise.weight, 0))
-    return farthest
+    moved: Floats = np.sqrt(squares) * noise.farthest(concentration)
+    return moved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,7 +130,8 @@ def internal(
     concentration = np.divide(fourths, squares**2, out=np.ones(squares.shape), where=squares > 0)
     drift = people_noise.variance * ((total * rates / safe**2 * here) ** 2).sum(axis=-1)
     reach = np.hypot(squares**0.5 * noise.reach(concentration), Z95 * drift**0.5)
-    return _around((total / safe)[..., 0], 1 / safe[..., 0], reach), expected[..., 0]
+    alone = np.hypot(squares**0.5 * noise.farthest(concentration), Z95 * drift**0.5)
+    return _around((total / safe)[..., 0], 1 / safe[..., 0], reach, alone), expected[..., 0]
 
 
 def exact(cases: Floats, expected: Floats) -> tuple[Floats, Floats]:
@@ -164,18 +165,20 @@ def _figures(
     concentration = np.divide(fourths, squares**2, out=np.ones(squares.shape), where=squares > 0)
     drift = people_noise.variance * (slope**2).sum(axis=-1)
     reach = np.hypot(squares**0.5 * noise.reach(concentration), Z95 * drift**0.5)
-    return _around((factor * cases).sum(axis=-1), spread, reach)
+    alone = np.hypot(squares**0.5 * noise.farthest(concentration), Z95 * drift**0.5)
+    return _around((factor * cases).sum(axis=-1), spread, reach, alone)
 
 
-def _around(estimate: Floats, spread: Floats, reach: Floats) -> Figures:
+def _around(estimate: Floats, spread: Floats, reach: Floats, alone: Floats) -> Figures:
+    """Both intervals, from the reach of the noise beside sampling, and alone."""
     middle = estimate + Z95**2 * spread / 2
     inside = Z95**2 * spread * estimate + (Z95**2 * spread / 2) ** 2 + reach**2
     half = np.maximum(inside, 0) ** 0.5
     none = Z95**2 * spread  # the upper limit if it were known that there is no case
     return Figures(
         estimate=estimate,
-        dp_low=np.maximum(estimate - reach, 0),
-        dp_high=np.maximum(estimate + reach, 0),
+        dp_low=np.maximum(estimate - alone, 0),
+        dp_high=np.maximum(estimate + alone, 0),
         ci_low=np.maximum(middle - half, 0),
         ci_high=np.maximum(middle + half, none),
     )

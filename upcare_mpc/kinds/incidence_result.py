@@ -1,5 +1,6 @@
 """The answer to a study of incidence: rates, ratios and trends, one row each."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,8 @@ __all__ = ["of"]
 PER: Final = 100_000
 _NOBODY: Final = "no person-years that stand out from the noise"
 _NONE_EXPECTED: Final = "no cases are expected"
+_FEWEST_EXPECTED: Final = 0.5  # by rates that carry noise themselves
+_RARELY: Final = 0.05  # chance that the noise has touched a stratum at all
 _BELOW: Final = "the noise brought it below zero"
 _DROWNED: Final = "too few cases against the noise"
 _NO_REFERENCE: Final = "no reference rates for it"
@@ -88,7 +91,7 @@ class _Answer:
 
     def _total(self) -> Statistic:
         counted = int(self.here.sum())
-        reach = counted**0.5 * float(self.noise.reach(1 / max(counted, 1)))
+        reach = math.ceil(counted**0.5 * float(self.noise.reach(1 / max(counted, 1))))
         cases = float(self.cases.sum())
         return {
             "cases": cases,
@@ -161,17 +164,19 @@ class _Answer:
         by_stratum = expected.reshape(-1)[back]
         ungrouped = _mapped(figures, lambda values: values.reshape(-1)[back])
         return self._rows(
-            "SIR", self._exact(ungrouped, by_stratum), self._ratio_remarks(by_stratum)
+            "SIR",
+            self._exact(ungrouped, by_stratum),
+            self._ratio_remarks(by_stratum, _FEWEST_EXPECTED),
         )
 
-    def _ratio_remarks(self, expected: Floats) -> _Texts:
-        remarks = _where(expected <= 0, _NONE_EXPECTED)
+    def _ratio_remarks(self, expected: Floats, fewest: float = 0.0) -> _Texts:
+        remarks = _where(expected <= fewest, _NONE_EXPECTED)
         remarks[~self.lived] = _NOBODY
         return remarks
 
     def _exact(self, figures: Figures, expected: Floats) -> Figures:
         """Limits of the Poisson law itself, where no noise keeps them from being exact."""
-        if self.noise.quantile95 > 0:
+        if self.cases.shape[-1] * self.noise.variance > _RARELY:
             return figures
         observed = np.maximum(self.cases.sum(axis=-1), 0)
         low, high = exact(observed, np.where(expected > 0, expected, 1))

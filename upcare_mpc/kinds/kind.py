@@ -109,6 +109,19 @@ class NoiseLaw:
         reach: Floats = normal + (alone - normal) * np.asarray(concentration, dtype=np.float64)
         return reach
 
+    def farthest(self, concentration: npt.ArrayLike) -> Floats:
+        """How far 95 % of the noise alone moves a weighted sum, as ``reach`` is measured.
+
+        Where noise is rare (epsilon above 4 or so), a sum of it is mostly 0, else a whole unit in
+        one cell, and no normal law. If that is more likely than 1 in 20, this is at least such a
+        unit: the fourth root of the concentration is no less than the largest weight.
+        """
+        concentrated = np.asarray(concentration, dtype=np.float64)
+        rare = self.variance * self.weight**2 > 0.05 * concentrated
+        unit = np.where(rare, concentrated**0.25 / self.weight, 0)
+        farthest: Floats = np.maximum(self.reach(concentrated), unit)
+        return farthest
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
