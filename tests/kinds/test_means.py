@@ -14,7 +14,7 @@ from upcare_mpc import kinds
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.kind import COHORTS, NoiseLaw
 from upcare_mpc.kinds.means import Means
-from upcare_mpc.kinds.means_result import NO_SPREAD, OUTSIDE, TOO_FEW, estimated
+from upcare_mpc.kinds.means_result import DROWNED, NO_SPREAD, OUTSIDE, TOO_FEW, estimated
 from upcare_mpc.privacy.guarantee import gaussian_release, laplace_release
 from upcare_mpc.records.case import Case
 from upcare_mpc.stats import means as oracle
@@ -300,16 +300,37 @@ def test_with_too_much_noise_there_is_no_number_but_a_remark() -> None:
         vector = np.array([w * s for w, s in zip(weights, sums, strict=True)])
         rows = kind.finish(vector, noise).records()
         for row in rows:
-            assert (row["estimate"] is None) == (row["remark"] is not None)
+            assert (row["estimate"] is None) == (row["remark"] not in (None, DROWNED))
             assert (row["ci_low"] is None) == (row["estimate"] is None)
         return [None if row["remark"] is None else str(row["remark"]) for row in rows]
 
     assert remarks(0, 0, 0) == [TOO_FEW, TOO_FEW]
     assert remarks(-400, 100, 1000) == [TOO_FEW, TOO_FEW]
-    assert remarks(30, 100, 1000) == [TOO_FEW, NO_SPREAD]
-    assert remarks(20_000, 20_000, -1000) == [None, NO_SPREAD]
+    assert remarks(30, 100, 1000) == [TOO_FEW, DROWNED]
+    assert remarks(20_000, 20_000, -1000) == [None, DROWNED]
     assert remarks(20_000, 20_000, 20_000 * 100) == [None, None]
     assert remarks(20_000, 20_000 * 50, 20_000 * 2800)[0] == OUTSIDE
+
+
+def test_a_drowned_standard_deviation_is_bounded_from_above() -> None:
+    """Of 300 patients at epsilon 0.3: those kept because they are large are too large."""
+    kind, generator = means(AGE), np.random.default_rng(3)
+    noise = law(kind, Fraction(3, 10))
+    weights = np.array([table.weight for table in kind.layout().tables])
+    exact = weights * np.array([300, 300 * 3, 300 * (9 + 12**2)])
+
+    found = estimated(kind, exact + noise.draws((2000, 3), generator), noise)
+    deviation = found["standard deviation", "age"]
+    truth = estimated(kind, exact, EXACT)["standard deviation", "age"].value
+    held = (deviation.dp_low <= truth) & (truth <= deviation.dp_high)
+
+    assert deviation.drowned is not None
+    enough = deviation.known[:, 0]
+    shown_before = enough & ~deviation.drowned[:, 0]
+    assert 0.1 < shown_before.mean() < 0.9
+    assert 0.93 <= held[enough].mean() <= 0.99
+    assert deviation.value[shown_before].mean() > truth[0]  # what was kept alone: too large
+    assert (deviation.dp_low[deviation.drowned] == 0).all()
 
 
 def test_an_empty_cohort_without_noise_is_said_to_be_empty() -> None:

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from upcare_mpc import kinds
 from upcare_mpc.errors import StudyError
-from upcare_mpc.kinds.glm import FEW_EVENTS, FEW_OTHERS, NO_ROOT, NOBODY, WIDE
+from upcare_mpc.kinds.glm import (
+    FEW_EVENTS,
+    FEW_OTHERS,
+    NEAR_EVENTS,
+    NEAR_OTHERS,
+    NO_ROOT,
+    NOBODY,
+    Table,
+    reasons,
+)
 from upcare_mpc.kinds.kind import COHORTS, NoiseLaw, Result
 from upcare_mpc.kinds.regression import Regression
 from upcare_mpc.kinds.regression_result import fitted
@@ -205,13 +214,13 @@ def test_rates_from_records_and_a_population_file_equal_the_oracle() -> None:
     assert errors(result, *terms) == pytest.approx(model.errors, rel=1e-7)
 
 
-def test_an_interval_a_thousand_times_up_and_down_is_no_estimate() -> None:
-    """Men under 50 with one event and one without: the interaction says nothing."""
+def test_five_events_among_noise_are_no_estimate() -> None:
+    """Men over 65, five with the event and five without: they do not stand out from the noise."""
     kind = regression(f'{LOGISTIC}\nterms = [["sex"], ["age group"], ["sex", "age group"]]')
 
-    result = kind.finish(np.array([8, 20, 2, 20, 1, 1, 1, 1, 30, 1, 5, 5]), LAW)
+    result = kind.finish(np.array([80, 200, 20, 200, 40, 40, 60, 60, 30, 1, 5, 5]), LAW)
 
-    assert [row["remark"] for row in rows(result, "sex x age group")] == [FEW_OTHERS, WIDE]
+    assert [row["remark"] for row in rows(result, "sex x age group")] == [FEW_OTHERS, FEW_EVENTS]
     assert rows(result, "sex x age group")[1]["estimate"] is None
     assert rows(result, "sex")[0]["estimate"] is not None
 
@@ -291,6 +300,36 @@ def test_why_a_category_has_no_estimate(cells: list[list[list[int]]], remark: st
     assert rows(result, "age group")[0]["remark"] == remark
 
 
+@pytest.mark.parametrize(
+    ("events", "remark"), [(1.5, FEW_EVENTS), (3, NEAR_EVENTS), (5, None), (-1, FEW_EVENTS)]
+)
+def test_what_just_passes_the_noise_is_no_estimate_and_above_is_remarked(
+    events: float, remark: str | None
+) -> None:
+    """Events of the middle category, in reaches of the noise in them."""
+    reach = float(LAW.reach(np.array(1 / 2))) * 2**0.5
+    few = round(events * reach / 2)
+    cells = np.array([[[90, 90], [few, 600], [400, 600]], [[300, 700], [few, 500], [700, 300]]])
+
+    row = rows(regression(LOGISTIC).finish(cells.ravel(), LAW), "age group")[0]
+
+    assert row["remark"] == remark
+    assert (row["estimate"] is None) == (remark == FEW_EVENTS)
+
+
+def test_of_rare_categories_the_noise_lets_few_through() -> None:
+    """Of 5,000 columns of nothing but noise: 1 in 100 passes its reach once, hardly any twice."""
+    generator = np.random.default_rng(4)
+    draws = LAW.draws((5000,), generator)
+    table = Table(events=draws, size=draws, pull=lambda y, m: y + m, link="log")
+
+    said = reasons(table, np.eye(5000), LAW)
+    once = reasons(table, np.eye(5000), LAW, joined=np.ones(5000, dtype=bool))
+
+    assert sum(remark is None for remark in said) < 0.001 * 5000
+    assert sum(remark is None for remark in once) > 0.005 * 5000
+
+
 def test_separation_by_two_covariates_together_is_flagged() -> None:
     """Men over 65 and they alone have the event: no category alone shows it."""
     cells = np.array([[[0, 90], [5, 60], [9, 60]], [[9, 70], [9, 50], [70, 0]]])
@@ -338,7 +377,7 @@ def test_whatever_the_noise_makes_is_an_estimate_or_a_reason(seed: int, options:
             assert values == [None] * 5
             assert row["remark"]
         else:
-            assert row["remark"] is None
+            assert row["remark"] in (None, NEAR_EVENTS, NEAR_OTHERS)
             assert values == sorted(values)  # type: ignore[type-var]
             assert values[0] > 0  # type: ignore[operator]
             assert values[-1] < 1e12  # type: ignore[operator]

@@ -35,11 +35,15 @@ from upcare_mpc.kinds.sums import reach as reach_with
 __all__ = [
     "FEW_EVENTS",
     "FEW_OTHERS",
+    "NEAR_EVENTS",
+    "NEAR_OTHERS",
     "NOBODY",
     "NO_ROOT",
+    "WIDE",
     "Fit",
     "Table",
     "fit",
+    "near",
     "reasons",
     "solve",
 ]
@@ -47,9 +51,13 @@ __all__ = [
 NOBODY: Final = "no patients that stand out from the noise"
 FEW_EVENTS: Final = "no events that stand out from the noise: the ratio would be 0"
 FEW_OTHERS: Final = "no patients without the event that stand out from the noise: no finite ratio"
+NEAR_EVENTS: Final = "its events are just above the noise: likely too large"
+NEAR_OTHERS: Final = "its patients are just above the noise: likely too small"
 NO_ROOT: Final = "no finite estimate: the categories separate those with the event from the others"
 WIDE: Final = "nothing can be said: its interval reaches a thousand times up and down"
 
+_STANDS_OUT: Final = 2.0  # times the reach of the noise, as regression_tables.baseline has it
+_NEAR: Final = 4.0
 _STEPS: Final = 60
 _LONGEST_STEP: Final = 2.0
 _FAR: Final = 30.0
@@ -85,20 +93,53 @@ class Table:
         return chance, chance * (1 - chance)
 
 
-def reasons(table: Table, indicators: Floats, noise: NoiseLaw) -> list[str | None]:
+def reasons(
+    table: Table, indicators: Floats, noise: NoiseLaw, *, joined: _Truths | None = None
+) -> list[str | None]:
     """Say why coefficients cannot be estimated; None where they can be.
 
     Args:
         table: The noisy table.
         indicators: ``(r, p)`` a column for each coefficient, 1 in the rows that it is about.
         noise: The law of a draw.
+        joined: ``(p,)`` those that are no rare categories: the baseline, for which intervals were
+            joined until they stand out. Once the reach is enough for them.
     """
+    if joined is None:
+        joined = np.zeros(indicators.shape[1], dtype=bool)
+    times = np.where(joined, 1.0, _STANDS_OUT)
+    return [
+        NOBODY if not here else FEW_EVENTS if not some else None if rest else FEW_OTHERS
+        for here, some, rest in zip(*_beyond(table, indicators, noise, times), strict=True)
+    ]
+
+
+def near(table: Table, indicators: Floats, noise: NoiseLaw) -> list[str | None]:
+    """Say of coefficients that can be estimated to which side noise has likely carried them.
+
+    Args:
+        table: The noisy table.
+        indicators: As for ``reasons``.
+        noise: The law of a draw.
+    """
+    return [
+        NEAR_EVENTS if not some else None if here and rest else NEAR_OTHERS
+        for here, some, rest in zip(
+            *_beyond(table, indicators, noise, np.array(_NEAR)), strict=True
+        )
+    ]
+
+
+def _beyond(
+    table: Table, indicators: Floats, noise: NoiseLaw, times: Floats
+) -> tuple[_Truths, ...]:
+    """Whether anybody, events, and those without are more than some times the noise's reach."""
     nil = np.zeros_like(indicators)
 
     def stands_out(by_events: Floats, by_size: Floats) -> _Truths:
         total = table.events @ by_events + table.size @ by_size
         pulled = table.pull(by_events, by_size)
-        beyond = reach(noise, (pulled**2).sum(axis=0), (pulled**4).sum(axis=0))
+        beyond = times * reach(noise, (pulled**2).sum(axis=0), (pulled**4).sum(axis=0))
         out: _Truths = total > (beyond if noise.variance else 1e-9)
         return out
 
@@ -106,10 +147,7 @@ def reasons(table: Table, indicators: Floats, noise: NoiseLaw) -> list[str | Non
     any_others = np.ones_like(anybody)
     if table.link == "logistic":
         any_others = stands_out(-indicators, indicators)
-    return [
-        NOBODY if not here else FEW_EVENTS if not some else None if rest else FEW_OTHERS
-        for here, some, rest in zip(anybody, any_events, any_others, strict=True)
-    ]
+    return anybody, any_events, any_others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,9 @@ repaired first.
    J. R. Stat. Soc. 7, 1-64, 1940), since the count is noisy too.
 2. Variance: ``V = (Q / N - m^2) N / (N - 1)``, less ``(unit^2 - 1) / 12`` for the rounding to units
    (Sheppard, Proc. London Math. Soc. 29, 353-380, 1898; here for whole numbers). Noise by the delta
-   method; sampling variance ``2 V^2 / (N - 1)``, which is that of a normal variable.
+   method; sampling variance ``2 V^2 / (N - 1)``, which is that of a normal variable. A standard
+   deviation whose variance the noise could have made is not kept back, since those that noise has
+   made large would be left: its intervals begin at 0 and end where noise carries ``max(V, 0)``.
 3. Correlation: covariance over both standard deviations. Its interval holds every rho that is no
    further from ``r`` than noise (delta method) and patients would carry it if rho were true; the
    sampling variance is ``(1 - rho^2)^2 / (N - 1)``, that of two normal variables.
@@ -42,7 +44,11 @@ class Noisy:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """Estimates with their intervals; all arrays alike. What is not ``known`` means nothing."""
+    """Estimates with their intervals; all arrays alike.
+
+    What is not ``known`` means nothing. Of variances, those ``drowned`` are not known, but have an
+    upper bound.
+    """
 
     value: Floats
     dp_low: Floats
@@ -50,6 +56,7 @@ class Estimates:
     ci_low: Floats
     ci_high: Floats
     known: npt.NDArray[np.bool_]
+    drowned: npt.NDArray[np.bool_] | None = None
 
     def each(self, function: Callable[[Floats], Floats]) -> "Estimates":
         """The same function, which has to rise, of the estimates and their bounds."""
@@ -60,6 +67,7 @@ class Estimates:
             function(self.ci_low),
             function(self.ci_high),
             self.known,
+            self.drowned,
         )
 
 
@@ -98,7 +106,8 @@ def variance(
     """Estimate the variance among patients; it may come out negative.
 
     It is known if it is more than the reach of its noise, and at least thrice what rounding adds,
-    from where on the correction for rounding holds.
+    from where on the correction for rounding holds. It is drowned if it is not known, but noise may
+    have taken so much from it.
 
     Args:
         count: Patients.
@@ -119,12 +128,25 @@ def variance(
     dp = reach_of(noise, variances, 0.0)
     ci = reach_of(noise, variances, 2 * value**2 / (n - 1))
     known = (count.value >= 2) & (value >= np.maximum(dp, 3 * rounding))
-    return Estimates(value, value - dp, value + dp, value - ci, value + ci, known)
+    drowned = (count.value >= 2) & ~known & (np.maximum(value, 0) + dp >= 3 * rounding)
+    return Estimates(value, value - dp, value + dp, value - ci, value + ci, known, drowned)
 
 
 def standard_deviation(variances: Estimates) -> Estimates:
-    """The root of a variance and of its bounds."""
-    return variances.each(lambda values: np.sqrt(np.maximum(values, 0)))
+    """The root of a variance and of its bounds; from 0 on if the variance is drowned."""
+    value, drowned = np.maximum(variances.value, 0), variances.drowned
+    if drowned is None:
+        drowned = np.zeros_like(variances.known)
+    more = value - variances.value
+    return Estimates(
+        value,
+        np.where(drowned, 0, variances.dp_low),
+        variances.dp_high + more,
+        np.where(drowned, 0, variances.ci_low),
+        variances.ci_high + more,
+        variances.known | drowned,
+        drowned,
+    ).each(lambda values: np.sqrt(np.maximum(values, 0)))
 
 
 def correlation(

@@ -25,6 +25,8 @@ __all__ = ["Sums", "estimated", "of"]
 TOO_FEW: Final = "too few patients for this noise"
 OUTSIDE: Final = "the noise is larger than the bounds"
 NO_SPREAD: Final = "noise or rounding hide the spread"
+DROWNED: Final = "noise or rounding hide the spread: only dp_high and ci_high tell"
+_SHOWN: Final = (None, DROWNED)
 
 
 class Sums:
@@ -131,7 +133,9 @@ def _rows(
     ):
         shown = np.clip(values, low, high).tolist()
         pairs = zip(shown, remarks, strict=True)
-        columns[name] = pd.Series([None if said else v for v, said in pairs], dtype=object)
+        columns[name] = pd.Series(
+            [v if said in _SHOWN else None for v, said in pairs], dtype=object
+        )
     columns["remark"] = pd.Series(remarks, dtype=object)
     return pd.DataFrame(columns)
 
@@ -152,9 +156,22 @@ def _remarks(
     inside = (estimates.value >= low) & (estimates.value <= high)
     why_not = TOO_FEW if measure == "mean" else NO_SPREAD
     least = 1 if measure == "mean" else 2
+    drowned = estimates.drowned
+    if drowned is None:
+        drowned = np.zeros_like(estimates.known)
     return [
-        TOO_FEW if n < least else why_not if not known else None if possible else OUTSIDE
-        for n, known, possible in zip(patients, estimates.known, inside, strict=True)
+        TOO_FEW
+        if n < least
+        else why_not
+        if not known
+        else OUTSIDE
+        if not possible
+        else DROWNED
+        if hidden
+        else None
+        for n, known, possible, hidden in zip(
+            patients, estimates.known, inside, drowned, strict=True
+        )
     ]
 
 

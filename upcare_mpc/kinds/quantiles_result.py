@@ -8,7 +8,9 @@
 3. Intervals (Woodruff, J. Am. Stat. Assoc. 47, 635-646, 1952): the values at which the cumulative
    count is within ``q`` standard deviations of that share of the total. Of B ranges with k to the
    left and a part f of the next, the noise in ``left - p total`` has the variance of
-   ``(1 - p)^2 k + (f - p)^2 + p^2 (B - k - 1)`` draws; patients add ``N p (1 - p)``.
+   ``(1 - p)^2 k + (f - p)^2 + p^2 (B - k - 1)`` draws; patients add ``N p (1 - p)``. That of the
+   rising counts is widened to every inner edge at which the sum as it came out is within what is
+   missed there: the repair moves the curve, and in the tails noise differs along it.
 """
 
 from dataclasses import asdict, dataclass
@@ -58,14 +60,22 @@ def share_error(
         ranges: All ranges.
         sampling: Variance that the patients add.
     """
-    whole = min(int(left), ranges - 1)
-    squares = [(1 - share) ** 2, share**2, (left - whole - share) ** 2]
-    times = [whole, ranges - 1 - whole, 1]
-    draws = sum(n * square for n, square in zip(times, squares, strict=True))
-    fourth = sum(n * square**2 for n, square in zip(times, squares, strict=True))
-    variance = np.array(draws * noise.variance + sampling)
-    missed = float(reach(noise, variance, np.array(fourth * noise.variance**2)))
-    return max(missed, share, 1 - share) if ranges * noise.variance > RARELY else missed
+    at = np.array([left], dtype=np.float64)
+    return float(_share_errors(noise, share, at, ranges, sampling=sampling)[0])
+
+
+def _share_errors(
+    noise: NoiseLaw, share: float, left: Floats, ranges: int, *, sampling: float
+) -> Floats:
+    """``share_error`` at several places."""
+    whole = np.minimum(np.floor(left), ranges - 1)
+    part, right = left - whole - share, ranges - 1 - whole
+    draws = whole * (1 - share) ** 2 + right * share**2 + part**2
+    fourth = whole * (1 - share) ** 4 + right * share**4 + part**4
+    missed = reach(noise, draws * noise.variance + sampling, fourth * noise.variance**2)
+    least = max(share, 1 - share) if ranges * noise.variance > RARELY else 0.0
+    most: Floats = np.maximum(missed, least)
+    return most
 
 
 def quantile(
@@ -89,12 +99,19 @@ def quantile(
     left = float(np.interp(estimate, curve.edges, np.arange(ranges + 1)))
     dp = share_error(noise, share, left, ranges)
     ci = share_error(noise, share, left, ranges, sampling=total * share * (1 - share))
+    inner = np.arange(1, ranges)
+    strayed = abs(np.cumsum(values)[:-1] - share * total)
+
+    def interval(missed: float, sampling: float) -> tuple[float, float]:
+        errors = _share_errors(noise, share, inner.astype(np.float64), ranges, sampling=sampling)
+        near = curve.edges[inner[strayed <= errors]]
+        low, high = curve.first(share * total - missed), curve.last(share * total + missed)
+        return float(min([low, *near])), float(max([high, *near]))
+
+    dp_low, dp_high = interval(dp, 0.0)
+    ci_low, ci_high = interval(ci, total * share * (1 - share))
     return Quantile(
-        estimate=estimate,
-        dp_low=curve.first(share * total - dp),
-        dp_high=curve.last(share * total + dp),
-        ci_low=curve.first(share * total - ci),
-        ci_high=curve.last(share * total + ci),
+        estimate=estimate, dp_low=dp_low, dp_high=dp_high, ci_low=ci_low, ci_high=ci_high
     )
 
 
@@ -165,6 +182,7 @@ def of(quantiles: "Quantiles", noisy: npt.NDArray[np.int64], noise: NoiseLaw) ->
         notes=(
             f"Inside a range of {width} {ranges.number.unit} patients are spread evenly.",
             "A whole number stands for all values up to the next.",
+            f"No interval counts the grouping: up to a width, {width} {ranges.number.unit}.",
         ),
     )
 

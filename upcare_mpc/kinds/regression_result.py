@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import chdtrc, erfc
 
-from upcare_mpc.kinds.glm import NO_ROOT, WIDE, Fit, Table, fit, reasons
+from upcare_mpc.kinds.glm import NO_ROOT, WIDE, Fit, Table, fit, near, reasons
 from upcare_mpc.kinds.kind import Floats, NoiseLaw, Result, Statistic
 from upcare_mpc.kinds.regression_tables import (
     Column,
@@ -47,6 +47,7 @@ class Fitted:
         table: What it was fitted to.
         columns: All coefficients.
         remarks: Of each, why it has no estimate.
+        near: Of each, to which side noise has likely carried its estimate, if there is one.
         place: Of each that has one, its number in ``fit``.
         fit: None if nothing could be fitted.
     """
@@ -54,6 +55,7 @@ class Fitted:
     table: Table
     columns: list[Column]
     remarks: list[str | None]
+    near: list[str | None]
     place: Mapping[int, int]
     fit: Fit | None
 
@@ -62,11 +64,15 @@ def fitted(regression: "Regression", noisy: npt.NDArray[np.generic], noise: Nois
     """Leave out what cannot be estimated from the noisy vector, and fit the rest."""
     table = table_of(regression, noisy)
     every = columns(regression, baseline(regression, table, noise))
+    few: list[str | None] = [None] * len(every)
     lost = _lost_reference(table, reference_columns(regression), noise)
     if lost is not None:
-        return Fitted(table=table, columns=every, remarks=[lost] * len(every), place={}, fit=None)
+        return Fitted(
+            table=table, columns=every, remarks=[lost] * len(every), near=few, place={}, fit=None
+        )
     design = np.stack([column.values for column in every], axis=1)
-    remarks = reasons(table, design, noise)
+    joined = np.array([not column.reference for column in every])
+    remarks = reasons(table, design, noise, joined=joined)
     left_out = np.array([remark is not None for remark in remarks])
     rows: npt.NDArray[np.bool_] = design[:, left_out].sum(axis=1) == 0
     for number in np.flatnonzero(~left_out & ~design[rows].any(axis=0)):
@@ -75,14 +81,18 @@ def fitted(regression: "Regression", noisy: npt.NDArray[np.generic], noise: Nois
     found = fit(_of_rows(table, rows), design[rows][:, kept], noise) if kept.size else None
     if found is None:
         remarks = [remark or NO_ROOT for remark in remarks]
-        return Fitted(table=table, columns=every, remarks=remarks, place={}, fit=None)
+        return Fitted(table=table, columns=every, remarks=remarks, near=few, place={}, fit=None)
     place: dict[int, int] = {}
     for position, column in enumerate(kept.tolist()):
         if found.ci_reach[position] < _WIDEST:
             place[column] = position
         else:
             remarks[column] = WIDE
-    return Fitted(table=table, columns=every, remarks=remarks, place=place, fit=found)
+    few = [
+        said if column.reference else None
+        for said, column in zip(near(table, design, noise), every, strict=True)
+    ]
+    return Fitted(table=table, columns=every, remarks=remarks, near=few, place=place, fit=found)
 
 
 def _lost_reference(table: Table, references: list[Column], noise: NoiseLaw) -> str | None:
@@ -138,7 +148,8 @@ def _row(model: Fitted, number: int, column: Column) -> dict[str, object]:
     coefficient = float(found.coefficients[place])
     added = float(found.added[place, place])
     se = float(np.sqrt(found.sampling[place, place] + added))
-    dp, ci = float(found.dp_reach[place]), float(found.ci_reach[place])
+    dp = float(found.dp_reach[place])
+    ci = max(dp, float(found.ci_reach[place]))  # of patients and noise: not less than of noise
     values = (
         *np.exp([coefficient, coefficient - dp, coefficient + dp, coefficient - ci]),
         np.exp(coefficient + ci),
@@ -151,7 +162,7 @@ def _row(model: Fitted, number: int, column: Column) -> dict[str, object]:
     return (
         row
         | {"p": float(erfc(abs(coefficient) / se / 2**0.5)) if tested else None}
-        | {"remark": None}
+        | {"remark": model.near[number]}
     )
 
 

@@ -115,7 +115,16 @@ class Relative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MortalityRatio:
-    """Deaths over expected deaths; every array is ``(...)``, NaN where nothing is expected."""
+    """Deaths over expected deaths, with Fieller's intervals; every array is ``(...)``.
+
+    The noise in the expected deaths counts at every ratio that is tested, so where they do not
+    stand out from it there is no upper limit: it is infinite.
+
+    Attributes:
+        observed, expected: Deaths, as noisy as they came; sums of them have no bias.
+        ratio: Not below 0; NaN where nothing is expected.
+        dp, ci: Bounds, not below 0.
+    """
 
     observed: Floats
     expected: Floats
@@ -125,37 +134,57 @@ class MortalityRatio:
 
     @classmethod
     def of(cls, exits: Exits, table: LifeTable, expected: Expected) -> "MortalityRatio":
-        """Estimate from the noisy deaths as they came: sums of them have no bias."""
+        """Estimate from the exits, their life table, and the expected deaths."""
         present = np.maximum(table.at_risk, LEAST_EXPOSED)
         part = table.exposed / present
         observed = exits.noisy_deaths.sum(axis=-1)
         due = (expected.deaths * part).sum(axis=-1)
-        due = np.where(due >= LEAST_EXPOSED, due, np.nan)
-        ratio = observed / due
-
-        m = np.maximum(ratio, 0)[..., None]
         deaths = np.maximum(expected.deaths, 0)
-        slopes = exits.slopes(
-            by_exposed=-m * deaths / present,
-            by_deaths=np.ones_like(deaths),
-            by_at_risk=m * deaths * part / present,
-        )
-        due_slopes = m * part
-        error = expected.reach(
-            (exits.power_sums(slopes, 2), exits.power_sums(slopes, 4)),
-            (
-                expected.draws * (due_slopes**2).sum(axis=-1),
-                expected.draws * (due_slopes**4).sum(axis=-1),
-            ),
-        )
-        # (observed - m due)^2 = z^2 m due + error^2
-        middle = 2 * observed * due + Z95**2 * due
-        root = np.sqrt(np.maximum(middle**2 - 4 * due**2 * (observed**2 - error**2), 0))
-        low, high = (middle - root) / (2 * due**2), (middle + root) / (2 * due**2)
+
+        def noise(ratio: float) -> Floats:
+            """Square of the reach of the noise in ``observed - ratio * due``."""
+            slopes = exits.slopes(
+                by_exposed=-ratio * deaths / present,
+                by_deaths=np.ones_like(deaths),
+                by_at_risk=ratio * deaths * part / present,
+            )
+            far = expected.reach(
+                (exits.power_sums(slopes, 2), exits.power_sums(slopes, 4)),
+                (
+                    expected.draws * ((ratio * part) ** 2).sum(axis=-1),
+                    expected.draws * ((ratio * part) ** 4).sum(axis=-1),
+                ),
+            )
+            squared: Floats = far**2
+            return squared
+
+        # Quadratic in the ratio, but for how concentrated the noise is, which changes little.
+        none, once, twice = noise(0), noise(1), noise(2)
+        curved = np.maximum((twice - 2 * once + none) / 2, 0)
+        line = once - none - curved
+        dp = _fieller(observed, due, (none, line, curved))
+        ci = _fieller(observed, due, (none, line + Z95**2 * np.maximum(due, 0), curved))
+        safe = np.where(due >= LEAST_EXPOSED, due, np.nan)
         return cls(
             observed=observed,
             expected=due,
-            ratio=ratio,
-            dp=(np.maximum(ratio - error / due, 0), np.maximum(ratio + error / due, 0)),
-            ci=(np.maximum(np.minimum(low, ratio), 0), np.maximum(high, 0)),
+            ratio=np.maximum(observed / safe, 0),
+            dp=dp,
+            ci=(np.minimum(ci[0], dp[0]), np.maximum(ci[1], dp[1])),
         )
+
+
+def _fieller(
+    observed: Floats, due: Floats, error: tuple[Floats, Floats, Floats]
+) -> tuple[Floats, Floats]:
+    """Bounds of all ratios ``r >= 0`` with ``(observed - r due)^2 <= e0 + e1 r + e2 r^2``."""
+    square = due**2 - error[2]
+    middle = 2 * observed * due + error[1]
+    rest = observed**2 - error[0]
+    root = np.sqrt(np.maximum(middle**2 - 4 * square * rest, 0))
+    bounded = (square > 1e-12) & (due > 0)
+    divisor = 2 * np.where(np.abs(square) > 1e-12, square, 1e-12)
+    one, other = (middle - root) / divisor, (middle + root) / divisor
+    low = np.where(rest <= 0, 0, np.where(bounded, np.minimum(one, other), 0))
+    high = np.where(bounded, np.maximum(one, other), np.inf)
+    return np.maximum(low, 0), np.maximum(high, 0)

@@ -94,11 +94,17 @@ def mortality_ratios(
     ratio = MortalityRatio.of(exits, table, expected)
     found: dict[str, Statistic] = {}
     for number, arm in enumerate(arms):
-        known = bool(np.isfinite(ratio.ratio[number]))
 
-        def shown(values: Floats, number: int = number, known: bool = known) -> float | None:
-            return float(values[number]) if known else None
+        def shown(values: Floats, number: int = number) -> float | None:
+            return float(values[number]) if np.isfinite(values[number]) else None
 
+        remark = None
+        if not np.isfinite(ratio.ratio[number]):
+            remark = "fewer deaths are expected than noise can tell from none"
+        elif not np.isfinite(ratio.dp[1][number]):
+            remark = "no upper limit: the noise could be all of the expected deaths"
+        elif ratio.observed[number] < 0:
+            remark = "the noise brought it below zero"
         found[f"SMR: {arm}"] = {
             "ratio": shown(ratio.ratio),
             "dp_low": shown(ratio.dp[0]),
@@ -106,8 +112,8 @@ def mortality_ratios(
             "ci_low": shown(ratio.ci[0]),
             "ci_high": shown(ratio.ci[1]),
             "observed": float(ratio.observed[number]),
-            "expected": shown(ratio.expected),
-            "remark": None if known else "fewer deaths are expected than noise can tell from none",
+            "expected": float(ratio.expected[number]),
+            "remark": remark,
         }
     return found
 
