@@ -12,10 +12,14 @@ from cohorts import (
     statistic,
     survival_kind,
 )
-from gbsg2 import EXACT
+from gbsg2 import EXACT, laplace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from upcare_mpc.kinds import lifetable
+from upcare_mpc.kinds.followup import Exits
+from upcare_mpc.kinds.kind import NoiseLaw
+from upcare_mpc.kinds.relative import Expected, MortalityRatio, Relative
 from upcare_mpc.kinds.survival import Survival
 from upcare_mpc.records.case import Case
 from upcare_mpc.records.reference import DeathProbability, LifeTable, Reference, Stratum
@@ -213,3 +217,28 @@ def test_intervals_of_the_mortality_ratio_cover(patients: int, epsilon: float) -
     assert 0.927 <= found.ci <= 0.975
     assert 0.927 <= found.dp <= 0.98
     assert found.unaware < 0.92
+
+
+def test_no_noise_makes_a_ratio_negative_or_its_interval_empty() -> None:
+    """Five deaths that the noise took away, and expected ones that it took away too."""
+    for deaths, due in ((-5.0, 40.0), (60.0, 0.2), (60.0, -3.0)):
+        exits = Exits.plain(np.array([[deaths, 10.0, 200.0]]), actuarial=True)
+        noise = NoiseLaw.of(laplace(20))
+        expected = Expected(deaths=np.array([[due]]), draws=1, noise=noise, weight=1)
+
+        found = MortalityRatio.of(exits, lifetable.LifeTable.of(exits, noise), expected)
+
+        assert not found.ratio[0] < 0
+        assert 0 <= found.ci[0][0] <= found.dp[0][0] < found.dp[1][0] <= found.ci[1][0]
+
+
+def test_relative_survival_that_the_noise_drowns_is_not_known() -> None:
+    exits = Exits.plain(np.array([[5.0, 5.0, 20.0]]), actuarial=True)
+    noise = NoiseLaw.of(laplace(300))
+    expected = Expected(deaths=np.array([[29.0]]), draws=1, noise=noise, weight=1)
+
+    found = Relative.of(exits, lifetable.LifeTable.of(exits, noise), expected)
+
+    assert not found.known.any()
+    assert (found.ci[0] <= found.dp[0]).all()
+    assert (found.ci[1] >= found.dp[1]).all()

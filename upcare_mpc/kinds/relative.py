@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from upcare_mpc.kinds.followup import Exits, reach
 from upcare_mpc.kinds.kind import Z95, Floats, NoiseLaw
@@ -81,6 +82,11 @@ class Relative:
     dp: tuple[Floats, Floats]
     ci: tuple[Floats, Floats]
 
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Whether the noise leaves anything to tell: it moves the ratio by less than 1."""
+        return self.dp[1] - self.relative < 1
+
     @classmethod
     def of(cls, exits: Exits, table: LifeTable, expected: Expected) -> "Relative":
         """Estimate from the exits, their life table, and the expected deaths."""
@@ -109,7 +115,10 @@ class Relative:
             expected=survival,
             relative=observed / survival,
             dp=(np.maximum(observed - error, 0) / survival, (observed + error) / survival),
-            ci=(low / survival, high / survival),
+            ci=(
+                np.minimum(low, np.maximum(observed - error, 0)) / survival,
+                np.maximum(high, observed + error) / survival,
+            ),
         )
 
 

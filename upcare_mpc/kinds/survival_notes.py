@@ -13,7 +13,7 @@ from upcare_mpc.kinds.logrank import LogRank
 if TYPE_CHECKING:
     from upcare_mpc.kinds.survival import Survival
 
-__all__ = ["about", "not_estimable", "of_test"]
+__all__ = ["about", "drowned", "not_estimable", "of_test"]
 
 
 def about(survival: "Survival") -> str:
@@ -90,3 +90,13 @@ def not_estimable(
             where = "left at risk in some age group" if figure else "left at risk"
             notes.append(f"No {what} after day {day}: nobody is {where}.")
     return notes
+
+
+def drowned(known: npt.NDArray[np.bool_], arms: tuple[str, ...], grid: Grid) -> list[str]:
+    """Say of which arms relative survival is lost in the noise, and from when on."""
+    return [
+        f"No relative survival for {arm} after day {grid.edges[int(np.argmin(told))]}: the noise "
+        "drowns it."
+        for arm, told in zip(arms, known, strict=True)
+        if not told.all()
+    ]

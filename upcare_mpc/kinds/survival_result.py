@@ -16,7 +16,7 @@ from upcare_mpc.kinds.kind import Floats, NoiseLaw, Result, Statistic
 from upcare_mpc.kinds.lifetable import LEAST_EXPOSED, LifeTable
 from upcare_mpc.kinds.logrank import LogRank
 from upcare_mpc.kinds.relative import THOUSANDTHS, Expected, Relative
-from upcare_mpc.kinds.survival_notes import about, not_estimable, of_test
+from upcare_mpc.kinds.survival_notes import about, drowned, not_estimable, of_test
 
 if TYPE_CHECKING:
     from upcare_mpc.kinds.survival import Survival
@@ -128,11 +128,16 @@ def of(survival: "Survival", noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> R
         pooled = opened.expected.summed(0)
         relative = Relative.of(exits, table, pooled)
         columns.add("expected", relative.expected)
-        columns.add_estimate("relative", relative.relative, relative.dp, relative.ci)
+        known = relative.known & table.estimable
+        columns.add_estimate("relative", relative.relative, relative.dp, relative.ci, known=known)
+        notes += drowned(relative.known | ~table.estimable, arms, grid)
         statistics |= summaries.mortality_ratios(exits, table, pooled, arms)
     if survival.age_standard is not None:
         whole = standardised_curve(survival.age_standard, opened)
         known = (opened.exits.observed().at_risk >= LEAST_EXPOSED).min(axis=0)
+        if opened.expected is not None:
+            by_age = LifeTable.of(opened.exits, opened.noise)
+            known &= Relative.of(opened.exits, by_age, opened.expected).known.all(axis=0)
         columns.add_estimate("standardised", whole.estimate, whole.dp, whole.ci, known=known)
         notes += not_estimable(known, arms, grid, figure="age-standardised survival")
     if opened.by_cause is not None:
