@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import vl_convert
-from cohorts import EXCESS, Aged, plain, survival_kind
 from gbsg2 import cases, laplace, study, survival
+from simulated_cohorts import EXCESS, Aged, plain, survival_kind
 
 from upcare_mpc import kinds
 from upcare_mpc.errors import StudyError

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from cohorts import at, coverage, plain, survival_kind
 from gbsg2 import EXACT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulated_cohorts import at, coverage, plain, survival_kind
 from statsmodels.duration.survfunc import CumIncidenceRight
 
 from upcare_mpc.records.case import Case

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from cohorts import survival_kind
 from gbsg2 import EXACT
+from simulated_cohorts import survival_kind
 
 from upcare_mpc.kinds.icss import AGE_GROUPS, ICSS, age_axis, standardised
 from upcare_mpc.records.case import Case

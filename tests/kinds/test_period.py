@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from cohorts import at, coverage, law_of, survival_kind, windowed
 from gbsg2 import EXACT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulated_cohorts import at, coverage, law_of, survival_kind, windowed
 
 from upcare_mpc.kinds.grid import Grid
 from upcare_mpc.kinds.period import Period

@@ -4,7 +4,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from cohorts import (
+from gbsg2 import EXACT, laplace
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulated_cohorts import (
     EXCESS,
     Aged,
     at,
@@ -12,9 +15,6 @@ from cohorts import (
     statistic,
     survival_kind,
 )
-from gbsg2 import EXACT, laplace
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from upcare_mpc.kinds import lifetable
 from upcare_mpc.kinds.followup import Exits

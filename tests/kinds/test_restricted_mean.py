@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from cohorts import coverage, plain, statistic, survival_kind
 from gbsg2 import ARMS, EXACT, cases, study, women
+from simulated_cohorts import coverage, plain, statistic, survival_kind
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from upcare_mpc import kinds

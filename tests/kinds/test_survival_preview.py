@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from cohorts import law_of, survival_kind
 from gbsg2 import ARMS, EXACT
+from simulated_cohorts import law_of, survival_kind
 
 from upcare_mpc.kinds.kind import COHORTS
 from upcare_mpc.kinds.survival_preview import evenly

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from cohorts import at, coverage, plain, survival_kind
 from gbsg2 import ARMS, EXACT, cases, laplace, study, women
+from simulated_cohorts import at, coverage, plain, survival_kind
 from statsmodels.duration.survfunc import survdiff
 
 from upcare_mpc import kinds

@@ -215,7 +215,10 @@ def _stat(pid: int) -> list[str]:
 
 
 def _started(pid: int) -> int:
-    return int(_stat(pid)[19])
+    try:
+        return int(_stat(pid)[19])
+    except FileNotFoundError:  # it has ended meanwhile
+        return 0
 
 
 def _children(parent: int) -> list[int]:
