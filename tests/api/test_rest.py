@@ -1,5 +1,6 @@
 """A researcher's client over REST: the same answers, the same errors, and every wait ends."""
 
+import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -255,3 +256,14 @@ def test_a_file_of_certificates_that_is_none_is_said(tmp_path: Path) -> None:
     for name in ("ca.pem", "missing.pem"):
         with pytest.raises(ConfigError, match="wanted a file of certificates"):
             RestPlatform("https://localhost", researcher(), ca=tmp_path / name)
+
+
+def test_an_answer_that_is_packed_is_refused_before_it_is_unpacked() -> None:
+    """34 hundred bytes of gzip within gzip stand for gigabytes."""
+    packed = gzip.compress(gzip.compress(b'{"a": "' + b"0" * 10_000_000 + b'"}'))
+    headers = {"content-encoding": "gzip, gzip"}
+    response = httpx.Response(200, headers=headers, stream=httpx.ByteStream(packed))
+
+    with pytest.raises(ProtocolError, match="not packed"):
+        module._answer(response)
+    assert response.num_bytes_downloaded == 0

@@ -36,6 +36,8 @@ API_HOST: Final = host_of("api", "platform")
 _CALL_S: Final = 75.0  # the interface gives the platform 60
 _QUIET_S: Final = 60.0  # a story says something every 15 s
 _CONNECT_S: Final = 15.0
+_ANSWER_S: Final = 300.0  # for a whole answer
+_EMPTY_ROUNDS: Final = 5  # of a story in which nothing is told
 _TOKEN_S: Final = 3600
 _MAX_ANSWER: Final = 64 << 20
 _MAX_LINE: Final = 64 << 10
@@ -82,6 +84,7 @@ class RestPlatform:
             trust_env=not _on_this_machine(base.host),
             timeout=httpx.Timeout(_CALL_S, connect=_CONNECT_S),
             limits=httpx.Limits(max_keepalive_connections=0),
+            headers={"accept-encoding": "identity"},
         )
 
     def __enter__(self) -> Self:
@@ -152,13 +155,14 @@ class RestPlatform:
             RefusedError: There is no such study of hers.
             LinkError: The interface or the platform is lost.
         """
-        heard = 0
+        heard = empty = 0
         while True:
-            alive = False
+            alive, empty, begun = False, empty + 1, time.monotonic()
             for line in self._lines(study, heard):
                 alive = True
                 if not line.startswith("data:"):
                     continue
+                empty = 0
                 with _understood():
                     said = json.loads(line.removeprefix("data:"))
                     if "status" in said:
@@ -173,7 +177,7 @@ class RestPlatform:
                 yield event
                 if event.last:
                     return
-            if not alive:
+            if not alive or (empty > _EMPTY_ROUNDS and time.monotonic() - begun < _QUIET_S):
                 raise LinkError("the interface ended the story before the study ended")
             time.sleep(_PAUSE_S)
 
@@ -237,7 +241,7 @@ class RestPlatform:
             if not response.is_success:
                 _answer(response)
             begun = b""
-            for part in response.iter_bytes():
+            for part in _parts(response):
                 *lines, begun = (begun + part).split(b"\n")
                 if len(begun) > _MAX_LINE:
                     raise ProtocolError(f"a line of a story has at most {_MAX_LINE >> 10} KiB")
@@ -263,11 +267,20 @@ def _on_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
+def _parts(response: httpx.Response) -> Iterator[bytes]:
+    """The bytes of an answer; one that is packed is refused before it is unpacked."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ProtocolError("wanted an answer that is not packed")
+    yield from response.iter_bytes()
+
+
 def _answer(response: httpx.Response) -> dict[str, Any]:
     """Read the JSON object of an answer, or raise the error that it stands for."""
-    content = bytearray()
-    for part in response.iter_bytes():
+    content, end = bytearray(), time.monotonic() + _ANSWER_S
+    for part in _parts(response):
         content += part
+        if time.monotonic() > end:
+            raise LinkError(f"the interface did not finish its answer within {_ANSWER_S:g} s")
         if len(content) > _MAX_ANSWER:
             raise ProtocolError(f"an answer has at most {_MAX_ANSWER >> 20} MiB")
     with _understood():
