@@ -28,8 +28,8 @@ from upcare_mpc.abe.request import (
     check_approvals,
     check_request,
 )
-from upcare_mpc.abe.statements import pack
 from upcare_mpc.errors import InputError, ProtocolError, RefusedError
+from upcare_mpc.study.packed import pack
 
 GROUP = default_group()
 

@@ -5,8 +5,9 @@ from itertools import permutations
 import pytest
 
 from upcare_mpc.abe.groups import ORDER
-from upcare_mpc.abe.statements import pack, scalar_bytes, scalar_from_bytes, statement, unpack
+from upcare_mpc.abe.statements import scalar_bytes, scalar_from_bytes, statement
 from upcare_mpc.errors import ProtocolError
+from upcare_mpc.study.packed import pack, unpack
 
 
 @pytest.mark.parametrize("fields", [[], [b""], [b"", b""], [b"a", b"bc", b""], [b"\0" * 300]])

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from upcare_mpc.abe.committee import Committee
 from upcare_mpc.abe.groups import default_group
 from upcare_mpc.abe.request import approval_statement
-from upcare_mpc.abe.statements import pack, unpack
 from upcare_mpc.access.papers import (
     MAX_PAPER_BYTES,
     Filing,
@@ -24,6 +23,7 @@ from upcare_mpc.access.papers import (
 )
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.link.signers import certifier
+from upcare_mpc.study.packed import pack, unpack
 
 REQUEST = bytes(range(32))
 CERTIFY = certifier(identity("de-a").network, now=NOW)

@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hall import NAMES, NOW, Hall, anchor, identity, proposed, signer
 
 from upcare_mpc.abe.ceremony import Kind, Signed
-from upcare_mpc.abe.statements import pack
 from upcare_mpc.access.participant import take_seat
 from upcare_mpc.access.seats import Proposal, SealedSubShare, Seat, determined
 from upcare_mpc.errors import InputError, ProtocolError
+from upcare_mpc.study.packed import pack
 
 CERTIFY_AT = anchor().certify_at
 CERTIFY = CERTIFY_AT(int(NOW.timestamp()))

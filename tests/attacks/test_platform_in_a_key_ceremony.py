@@ -21,13 +21,13 @@ from upcare_mpc.abe.ceremony import Kind, Signed
 from upcare_mpc.abe.committee import Committee
 from upcare_mpc.abe.groups import ORDER
 from upcare_mpc.abe.lsss import lagrange
-from upcare_mpc.abe.statements import unpack
 from upcare_mpc.access.ceremony import read_ceremony
 from upcare_mpc.access.committees import fingerprint
 from upcare_mpc.access.participant import Part, go_on, take_seat
 from upcare_mpc.access.seats import Proposal, SealedSubShare, Seat
 from upcare_mpc.authority import participation
 from upcare_mpc.errors import ConfigError, ProtocolError, SessionError
+from upcare_mpc.study.packed import unpack
 
 HONEST = ("de-a", "de-b")
 

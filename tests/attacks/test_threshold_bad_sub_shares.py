@@ -21,9 +21,9 @@ from upcare_mpc.abe.dealing import SubShare
 from upcare_mpc.abe.groups import default_group
 from upcare_mpc.abe.issuance import combine, issue
 from upcare_mpc.abe.scheme import verify_key
-from upcare_mpc.abe.statements import pack, unpack
 from upcare_mpc.abe.threshold import conclude, deal_in, report
 from upcare_mpc.errors import ProtocolError, SessionError
+from upcare_mpc.study.packed import pack, unpack
 
 GROUP = default_group()
 

@@ -29,8 +29,9 @@ from typing import Final
 from upcare_mpc.abe.committee import Committee, check_members
 from upcare_mpc.abe.dealing import SUB_SHARE_BYTES
 from upcare_mpc.abe.groups import G2, Group
-from upcare_mpc.abe.statements import Verify, pack, statement, unpack
+from upcare_mpc.abe.statements import Verify, statement
 from upcare_mpc.errors import InputError, ProtocolError, SessionError
+from upcare_mpc.study.packed import pack, unpack
 
 __all__ = ["MAX_SIGNED_BYTES", "Ceremony", "Kind", "Signed", "Transcript"]
 

@@ -18,8 +18,9 @@ from typing import Final
 from upcare_mpc.abe.groups import G2, G2_BYTES, Group
 from upcare_mpc.abe.keys import PublicKey
 from upcare_mpc.abe.policy import check_attribute
-from upcare_mpc.abe.statements import pack, scalar_bytes, scalar_from_bytes, statement, unpack
+from upcare_mpc.abe.statements import scalar_bytes, scalar_from_bytes, statement
 from upcare_mpc.errors import InputError, ProtocolError
+from upcare_mpc.study.packed import pack, unpack
 
 __all__ = [
     "MAX_COMMITTEE_BYTES",

@@ -23,12 +23,7 @@ from typing import Final
 
 from upcare_mpc.abe.committee import in_exponent, split_points
 from upcare_mpc.abe.groups import G2, G2_BYTES, ORDER, Group
-from upcare_mpc.abe.statements import (
-    SCALAR_BYTES,
-    scalar_bytes,
-    scalar_from_bytes,
-    statement,
-)
+from upcare_mpc.abe.statements import SCALAR_BYTES, scalar_bytes, scalar_from_bytes, statement
 from upcare_mpc.errors import ProtocolError
 
 __all__ = ["SUB_SHARE_BYTES", "Dealing", "SubShare", "deal"]

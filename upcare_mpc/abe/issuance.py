@@ -47,8 +47,9 @@ from upcare_mpc.abe.keys import AttributeKey, request_point
 from upcare_mpc.abe.lsss import lagrange
 from upcare_mpc.abe.request import Request
 from upcare_mpc.abe.scheme import keygen, verify_key
-from upcare_mpc.abe.statements import pack, statement, unpack
+from upcare_mpc.abe.statements import statement
 from upcare_mpc.errors import ProtocolError
+from upcare_mpc.study.packed import pack, unpack
 
 __all__ = ["MAX_FRAGMENT_BYTES", "Fragment", "combine", "issue", "verify_fragment"]
 

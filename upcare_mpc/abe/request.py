@@ -18,8 +18,9 @@ from typing import Final
 
 from upcare_mpc.abe.committee import Committee
 from upcare_mpc.abe.keys import check_attributes
-from upcare_mpc.abe.statements import Verify, pack, statement, unpack
+from upcare_mpc.abe.statements import Verify, statement
 from upcare_mpc.errors import InputError, ProtocolError, RefusedError
+from upcare_mpc.study.packed import pack, unpack
 
 __all__ = [
     "MAX_REQUEST_BYTES",

@@ -1,6 +1,5 @@
 """Bytes of what committees exchange and sign: a version or use, then fields with their lengths.
 
-    packed    = version of 4 bytes | length | field | length | field ...
     statement = "upcare/v1/abe-" use "|" length | field | length | field ...
 
 A length is 4 bytes, big-endian. So no field runs into the next, and no statement can be read as one
@@ -13,19 +12,17 @@ from typing import Final, TypeAlias
 
 from upcare_mpc.abe.groups import ORDER
 from upcare_mpc.errors import ProtocolError
+from upcare_mpc.study.packed import framed
 
 __all__ = [
     "SCALAR_BYTES",
     "Verify",
-    "pack",
     "scalar_bytes",
     "scalar_from_bytes",
     "statement",
-    "unpack",
 ]
 
 SCALAR_BYTES: Final = 32
-_LENGTH_BYTES = 4
 
 Verify: TypeAlias = Callable[[str, bytes, bytes], None]
 """Called with a registry's name, a statement and a signature; raises ``ProtocolError`` unless the
@@ -34,36 +31,7 @@ registry of that name in the network's roster has signed this statement."""
 
 def statement(use: str, *fields: bytes) -> bytes:
     """Return the bytes to sign, or to hash, for one use."""
-    return f"upcare/v1/abe-{use}|".encode() + _framed(fields)
-
-
-def pack(version: bytes, *fields: bytes) -> bytes:
-    """Encode fields."""
-    return version + _framed(fields)
-
-
-def unpack(version: bytes, encoded: bytes, *, most: int) -> list[bytes]:
-    """Decode what ``pack`` gives.
-
-    Args:
-        version: What the bytes begin with.
-        encoded: From anybody.
-        most: Longer ones are refused before anything is read.
-
-    Raises:
-        ProtocolError: They are of another version, too long, cut, or lengthened.
-    """
-    if len(encoded) > most or not encoded.startswith(version):
-        raise ProtocolError(f"at most {most} bytes of version {version.decode()} were expected")
-    fields = []
-    at = len(version)
-    while at < len(encoded):
-        start = at + _LENGTH_BYTES
-        at = start + int.from_bytes(encoded[at:start])
-        if start > len(encoded) or at > len(encoded):
-            raise ProtocolError("a field is cut")
-        fields.append(encoded[start:at])
-    return fields
+    return f"upcare/v1/abe-{use}|".encode() + framed(*fields)
 
 
 def scalar_bytes(scalar: int) -> bytes:
@@ -81,7 +49,3 @@ def scalar_from_bytes(encoded: bytes) -> int:
     if len(encoded) != SCALAR_BYTES or scalar >= ORDER:
         raise ProtocolError("these are not the bytes of a scalar")
     return scalar
-
-
-def _framed(fields: tuple[bytes, ...]) -> bytes:
-    return b"".join(len(field).to_bytes(_LENGTH_BYTES) + field for field in fields)

@@ -45,8 +45,9 @@ from upcare_mpc.abe.committee import Committee, Share
 from upcare_mpc.abe.dealing import Dealing, SubShare, deal
 from upcare_mpc.abe.groups import G2, ORDER, RandomBytes
 from upcare_mpc.abe.lsss import lagrange
-from upcare_mpc.abe.statements import pack, scalar_bytes, statement, unpack
+from upcare_mpc.abe.statements import scalar_bytes, statement
 from upcare_mpc.errors import ProtocolError, SessionError
+from upcare_mpc.study.packed import pack, unpack
 
 __all__ = ["Outcome", "conclude", "deal_in", "report"]
 

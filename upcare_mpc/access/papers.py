@@ -22,9 +22,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from upcare_mpc.abe.request import Approval, Request, approval_statement
-from upcare_mpc.abe.statements import pack, statement, unpack
+from upcare_mpc.abe.statements import statement
 from upcare_mpc.access.application import Application, check_line
 from upcare_mpc.errors import InputError, ProtocolError
+from upcare_mpc.study.packed import pack, unpack
 
 __all__ = [
     "MAX_PAPER_BYTES",

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from upcare_mpc.abe.ceremony import Ceremony, Kind, Signed, Transcript
 from upcare_mpc.abe.committee import Share
 from upcare_mpc.abe.groups import RandomBytes
-from upcare_mpc.abe.statements import pack, unpack
 from upcare_mpc.abe.threshold import conclude, deal_in, report
 from upcare_mpc.access.ceremony import Reading
 from upcare_mpc.access.seats import Proposal, SealedSubShare, Seat
 from upcare_mpc.errors import ProtocolError, SessionError
+from upcare_mpc.study.packed import pack, unpack
 
 __all__ = ["Part", "Signer", "go_on", "passed_on", "take_seat", "waits_for"]
 

@@ -32,10 +32,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from upcare_mpc.abe.ceremony import MAX_SIGNED_BYTES, Ceremony, Kind, Signed
 from upcare_mpc.abe.committee import MAX_MEMBERS, Committee, check_members
 from upcare_mpc.abe.groups import Group
-from upcare_mpc.abe.statements import pack, statement, unpack
+from upcare_mpc.abe.statements import statement
 from upcare_mpc.access.papers import Certify
 from upcare_mpc.access.sealing import seal, unseal
 from upcare_mpc.errors import InputError, ProtocolError
+from upcare_mpc.study.packed import pack, unpack
 
 __all__ = ["CertifyAt", "Proposal", "SealedSubShare", "Seat", "determined"]
 

@@ -22,11 +22,11 @@ from typing import Any, Final
 from upcare_mpc.abe.committee import Committee
 from upcare_mpc.abe.groups import default_group
 from upcare_mpc.abe.keys import AttributeKey
-from upcare_mpc.abe.statements import pack, unpack
 from upcare_mpc.access.application import Application
 from upcare_mpc.access.papers import Filing
 from upcare_mpc.errors import ConfigError, InputError, ProtocolError
 from upcare_mpc.storage.durable import held, replace_text
+from upcare_mpc.study.packed import pack, unpack
 from upcare_mpc.vault.opening import Seen
 from upcare_mpc.vault.store import Folder
 
