@@ -62,7 +62,7 @@ def compose(
         cells=question.layout.cells,
         law=question.law.digest,
         noise=DIRECT,
-        program=program_of(question.study.release),
+        program=program_of(question.study.release, deposits=question.study.deposits is not None),
         epsilon=question.guarantee.loss.epsilon,
         rho=question.guarantee.loss.rho,
         delta=question.guarantee.loss.delta,

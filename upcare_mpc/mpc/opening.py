@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from upcare_mpc.errors import OpeningError, ProtocolError
 from upcare_mpc.mpc import field
 from upcare_mpc.mpc.field import Words
-from upcare_mpc.mpc.programs.contract import PASSING_SUM
+from upcare_mpc.mpc.programs.contract import compares
 from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = [
@@ -228,7 +228,7 @@ def open_passing(
 
 def sealed_bytes(descriptor: Descriptor) -> int:
     """Length of every sealed share of a session: a function of the study alone."""
-    header = _passing_bytes(descriptor.cells) if descriptor.program == PASSING_SUM else 0
+    header = _passing_bytes(descriptor.cells) if compares(descriptor.program) else 0
     return header + 8 * descriptor.cells + _OVERHEAD_BYTES
 
 
@@ -261,6 +261,6 @@ def open_sealed(
         }
 
     parties, threshold = descriptor.parties, descriptor.threshold
-    if descriptor.program == PASSING_SUM:
+    if compares(descriptor.program):
         return open_passing(each(unseal_passing), parties=parties, threshold=threshold)
     return open_result(each(unseal_share), parties=parties, threshold=threshold)

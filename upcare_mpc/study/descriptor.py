@@ -14,6 +14,7 @@ import json
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.study.draw import Draw, committee_digest, read_draw
@@ -62,6 +63,7 @@ class Descriptor:
         parties: m.
         threshold: t, how many computing registries may pool what they see.
         nonce: 16 bytes chosen by the platform; makes each run its own.
+        deposits: Digest of the frozen set of deposits that enter the sum; empty if none do.
     """
 
     network: bytes
@@ -81,12 +83,14 @@ class Descriptor:
     parties: int
     threshold: int
     nonce: bytes
+    deposits: bytes = b""
 
     def __post_init__(self) -> None:
         """Refuse what no honest platform would compose."""
         digests = [self.network, self.study, self.layout, self.law]
         digests += [self.signing_key, self.sealing_key]
         digests += [part for m in self.roster for part in (m.certificate, m.snapshot)]
+        digests += [self.deposits] if self.deposits else []
         if any(len(digest) != 32 for digest in digests) or len(self.nonce) != 16:
             raise ProtocolError("a session descriptor holds 32-byte digests and a 16-byte nonce")
         names = [member.name for member in self.roster]
@@ -125,7 +129,7 @@ class Descriptor:
 
     def canonical(self) -> bytes:
         """Encode as canonical bytes."""
-        content = {
+        content: dict[str, Any] = {
             "version": _VERSION,
             "network": self.network.hex(),
             "study": self.study.hex(),
@@ -152,6 +156,8 @@ class Descriptor:
             "threshold": self.threshold,
             "nonce": self.nonce.hex(),
         }
+        if self.deposits:
+            content["deposits"] = self.deposits.hex()
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @property
@@ -197,6 +203,7 @@ class Descriptor:
                 parties=int(content["parties"]),
                 threshold=int(content["threshold"]),
                 nonce=bytes.fromhex(content["nonce"]),
+                deposits=bytes.fromhex(content.get("deposits", "")),
             )
         except (ArithmeticError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ProtocolError("a session descriptor cannot be read") from error

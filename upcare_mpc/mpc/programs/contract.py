@@ -21,14 +21,17 @@ from upcare_mpc.study.spec import Release
 __all__ = [
     "NOISY_SUM",
     "PASSING_SUM",
+    "WITH_DEPOSITS",
     "Rules",
     "check_descriptor",
+    "compares",
     "program_digest",
     "program_of",
 ]
 
 NOISY_SUM = "noisy-sum/1"
 PASSING_SUM = "passing-noisy-sum/1"  # of which only what passes the study's rules opens
+WITH_DEPOSITS = "+deposits/1"  # behind either: converted deposits enter the sum too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +60,15 @@ class Rules:
         )
 
 
-def program_of(release: Release) -> str:
-    """Name the program that a study's rules about what is shown ask for."""
-    return NOISY_SUM if release == Release() else PASSING_SUM
+def program_of(release: Release, *, deposits: bool = False) -> str:
+    """Name the program that a study asks for, by its rules about what is shown and its deposits."""
+    program = NOISY_SUM if release == Release() else PASSING_SUM
+    return program + WITH_DEPOSITS if deposits else program
+
+
+def compares(program: str) -> bool:
+    """Whether a program decides in the protocol what of its result may open."""
+    return program.removesuffix(WITH_DEPOSITS) == PASSING_SUM
 
 
 def program_digest(program: str, law: bytes) -> bytes:
@@ -98,7 +107,11 @@ def check_descriptor(
         ("layout", descriptor.layout, question.layout.digest),
         ("number of cells", descriptor.cells, question.layout.cells),
         ("law of the noise", descriptor.law, question.law.digest),
-        ("program", descriptor.program, program_of(study.release)),
+        (
+            "program",
+            descriptor.program,
+            program_of(study.release, deposits=study.deposits is not None),
+        ),
         ("epsilon", descriptor.epsilon, loss.epsilon),
         ("rho", descriptor.rho, loss.rho),
         ("delta", descriptor.delta, loss.delta),
@@ -106,8 +119,13 @@ def check_descriptor(
         ("researcher's signing key", descriptor.signing_key, signing_key),
         ("researcher's sealing key", descriptor.sealing_key, sealing_key),
         ("committee", descriptor.parties, committee),
-        ("roster", sorted(m.name for m in descriptor.roster), sorted(study.registries)),
+        ("word on deposits", bool(descriptor.deposits), study.deposits is not None),
     )
     for what, got, want in wanted:
         if got != want:
             raise ProtocolError(f"the session has another {what} than the study implies")
+    asked = {member.name for member in descriptor.roster}
+    # Deposits were made once, to one key: a registry that is lost later does not lose them too.
+    lacks = asked < set(study.registries) and study.deposits is not None
+    if asked != set(study.registries) and not lacks:
+        raise ProtocolError("the session has another roster than the study implies")

@@ -1,3 +1,4 @@
+from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2 as _deposit_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2 as _study_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -34,6 +35,22 @@ class SubmitResponse(_message.Message):
     known: bool
     def __init__(self, study_digest: _Optional[bytes] = ..., known: _Optional[bool] = ...) -> None: ...
 
+class CloseRequest(_message.Message):
+    __slots__ = ("request", "without")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_FIELD_NUMBER: _ClassVar[int]
+    request: _study_pb2.StudyRequest
+    without: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request: _Optional[_Union[_study_pb2.StudyRequest, _Mapping]] = ..., without: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class CloseResponse(_message.Message):
+    __slots__ = ("study_digest", "deposits")
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DEPOSITS_FIELD_NUMBER: _ClassVar[int]
+    study_digest: bytes
+    deposits: int
+    def __init__(self, study_digest: _Optional[bytes] = ..., deposits: _Optional[int] = ...) -> None: ...
+
 class WatchRequest(_message.Message):
     __slots__ = ("authorization",)
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
@@ -61,16 +78,20 @@ class ResultRequest(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_study_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class ResultResponse(_message.Message):
-    __slots__ = ("descriptor", "output", "spent", "certificate")
+    __slots__ = ("descriptor", "output", "spent", "certificate", "collection", "findings")
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     SPENT_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
     descriptor: bytes
     output: _study_pb2.Output
     spent: _study_pb2.Spent
     certificate: str
-    def __init__(self, descriptor: _Optional[bytes] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., certificate: _Optional[str] = ...) -> None: ...
+    collection: bytes
+    findings: _deposit_pb2.SignedFindings
+    def __init__(self, descriptor: _Optional[bytes] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., certificate: _Optional[str] = ..., collection: _Optional[bytes] = ..., findings: _Optional[_Union[_deposit_pb2.SignedFindings, _Mapping]] = ...) -> None: ...
 
 class ListRequest(_message.Message):
     __slots__ = ("authorization",)
@@ -171,7 +192,7 @@ class Quote(_message.Message):
     def __init__(self, study_digest: _Optional[bytes] = ..., registry: _Optional[str] = ..., verdict: _Optional[_Union[Quote.Verdict, str]] = ..., reason: _Optional[str] = ..., snapshot: _Optional[bytes] = ..., computes: _Optional[bool] = ..., certificate: _Optional[str] = ..., epsilon_left: _Optional[str] = ..., rho_left: _Optional[str] = ...) -> None: ...
 
 class AttendRequest(_message.Message):
-    __slots__ = ("call", "join", "quote", "approval", "phase", "output", "spent", "failure", "decision", "banks")
+    __slots__ = ("call", "join", "quote", "approval", "phase", "output", "spent", "failure", "decision", "banks", "key", "findings")
     CALL_FIELD_NUMBER: _ClassVar[int]
     JOIN_FIELD_NUMBER: _ClassVar[int]
     QUOTE_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +203,8 @@ class AttendRequest(_message.Message):
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     BANKS_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
     call: int
     join: Join
     quote: Quote
@@ -192,10 +215,12 @@ class AttendRequest(_message.Message):
     failure: Failure
     decision: Decision
     banks: Banks
-    def __init__(self, call: _Optional[int] = ..., join: _Optional[_Union[Join, _Mapping]] = ..., quote: _Optional[_Union[Quote, _Mapping]] = ..., approval: _Optional[_Union[_study_pb2.Approval, _Mapping]] = ..., phase: _Optional[_Union[Phase, _Mapping]] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., banks: _Optional[_Union[Banks, _Mapping]] = ...) -> None: ...
+    key: _deposit_pb2.SignedKey
+    findings: _deposit_pb2.SignedFindings
+    def __init__(self, call: _Optional[int] = ..., join: _Optional[_Union[Join, _Mapping]] = ..., quote: _Optional[_Union[Quote, _Mapping]] = ..., approval: _Optional[_Union[_study_pb2.Approval, _Mapping]] = ..., phase: _Optional[_Union[Phase, _Mapping]] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., decision: _Optional[_Union[Decision, _Mapping]] = ..., banks: _Optional[_Union[Banks, _Mapping]] = ..., key: _Optional[_Union[_deposit_pb2.SignedKey, _Mapping]] = ..., findings: _Optional[_Union[_deposit_pb2.SignedFindings, _Mapping]] = ...) -> None: ...
 
 class AttendResponse(_message.Message):
-    __slots__ = ("call", "offer", "proposal", "start", "abort", "releases", "recall", "finished", "fill")
+    __slots__ = ("call", "offer", "proposal", "start", "abort", "releases", "recall", "finished", "fill", "collection", "closing", "discard")
     CALL_FIELD_NUMBER: _ClassVar[int]
     OFFER_FIELD_NUMBER: _ClassVar[int]
     PROPOSAL_FIELD_NUMBER: _ClassVar[int]
@@ -205,6 +230,9 @@ class AttendResponse(_message.Message):
     RECALL_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     FILL_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
+    DISCARD_FIELD_NUMBER: _ClassVar[int]
     call: int
     offer: Offer
     proposal: Proposal
@@ -214,7 +242,10 @@ class AttendResponse(_message.Message):
     recall: Recall
     finished: Finished
     fill: FillProposal
-    def __init__(self, call: _Optional[int] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., proposal: _Optional[_Union[Proposal, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., releases: _Optional[_Union[Releases, _Mapping]] = ..., recall: _Optional[_Union[Recall, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., fill: _Optional[_Union[FillProposal, _Mapping]] = ...) -> None: ...
+    collection: _deposit_pb2.CollectionProposal
+    closing: _deposit_pb2.Closing
+    discard: _deposit_pb2.Discard
+    def __init__(self, call: _Optional[int] = ..., offer: _Optional[_Union[Offer, _Mapping]] = ..., proposal: _Optional[_Union[Proposal, _Mapping]] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., abort: _Optional[_Union[Abort, _Mapping]] = ..., releases: _Optional[_Union[Releases, _Mapping]] = ..., recall: _Optional[_Union[Recall, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., fill: _Optional[_Union[FillProposal, _Mapping]] = ..., collection: _Optional[_Union[_deposit_pb2.CollectionProposal, _Mapping]] = ..., closing: _Optional[_Union[_deposit_pb2.Closing, _Mapping]] = ..., discard: _Optional[_Union[_deposit_pb2.Discard, _Mapping]] = ...) -> None: ...
 
 class Join(_message.Message):
     __slots__ = ("version", "availability")
@@ -233,14 +264,18 @@ class Offer(_message.Message):
     def __init__(self, request: _Optional[_Union[_study_pb2.StudyRequest, _Mapping]] = ..., submitted: _Optional[bool] = ...) -> None: ...
 
 class Proposal(_message.Message):
-    __slots__ = ("descriptor", "request", "certificates")
+    __slots__ = ("descriptor", "request", "certificates", "collection", "findings")
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
     descriptor: bytes
     request: _study_pb2.StudyRequest
     certificates: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, descriptor: _Optional[bytes] = ..., request: _Optional[_Union[_study_pb2.StudyRequest, _Mapping]] = ..., certificates: _Optional[_Iterable[str]] = ...) -> None: ...
+    collection: bytes
+    findings: _containers.RepeatedCompositeFieldContainer[_deposit_pb2.SignedFindings]
+    def __init__(self, descriptor: _Optional[bytes] = ..., request: _Optional[_Union[_study_pb2.StudyRequest, _Mapping]] = ..., certificates: _Optional[_Iterable[str]] = ..., collection: _Optional[bytes] = ..., findings: _Optional[_Iterable[_Union[_deposit_pb2.SignedFindings, _Mapping]]] = ...) -> None: ...
 
 class Start(_message.Message):
     __slots__ = ("session_digest", "approvals")

@@ -49,6 +49,11 @@ class ResearchStub:
                 request_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.WatchRequest.SerializeToString,
                 response_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.Close = channel.unary_unary(
+                '/upcare.coordinator.v1.Research/Close',
+                request_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CloseRequest.SerializeToString,
+                response_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CloseResponse.FromString,
+                _registered_method=True)
         self.Result = channel.unary_stream(
                 '/upcare.coordinator.v1.Research/Result',
                 request_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.ResultRequest.SerializeToString,
@@ -96,6 +101,17 @@ class ResearchServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Close(self, request, context):
+        """Close ends the collecting of a study's deposits and runs it; the request is signed anew. Follow it by
+        Watch.
+
+        Errors: INVALID_ARGUMENT (no such study of this researcher), UNAUTHENTICATED, FAILED_PRECONDITION (it is
+        not collecting, or a registry that is not in `without` does not attend).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Result(self, request, context):
         """Result streams the descriptor and one sealed output a message.
 
@@ -138,6 +154,11 @@ def add_ResearchServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.WatchRequest.FromString,
                     response_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.WatchResponse.SerializeToString,
+            ),
+            'Close': grpc.unary_unary_rpc_method_handler(
+                    servicer.Close,
+                    request_deserializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CloseRequest.FromString,
+                    response_serializer=upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CloseResponse.SerializeToString,
             ),
             'Result': grpc.unary_stream_rpc_method_handler(
                     servicer.Result,
@@ -236,6 +257,33 @@ class Research:
             '/upcare.coordinator.v1.Research/Watch',
             upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.WatchRequest.SerializeToString,
             upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Close(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/upcare.coordinator.v1.Research/Close',
+            upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CloseRequest.SerializeToString,
+            upcare_dot_coordinator_dot_v1_dot_coordinator__pb2.CloseResponse.FromString,
             options,
             channel_credentials,
             insecure,

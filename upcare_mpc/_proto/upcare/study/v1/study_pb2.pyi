@@ -1,5 +1,7 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
 from typing import ClassVar as _ClassVar, Optional as _Optional
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -47,18 +49,20 @@ class Approval(_message.Message):
     def __init__(self, session_digest: _Optional[bytes] = ..., registry: _Optional[str] = ..., endpoint: _Optional[str] = ..., signature: _Optional[bytes] = ...) -> None: ...
 
 class Output(_message.Message):
-    __slots__ = ("session_digest", "index", "agreement", "sealed", "signature")
+    __slots__ = ("session_digest", "index", "agreement", "sealed", "signature", "dropped")
     SESSION_DIGEST_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     SEALED_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
     session_digest: bytes
     index: int
     agreement: bytes
     sealed: bytes
     signature: bytes
-    def __init__(self, session_digest: _Optional[bytes] = ..., index: _Optional[int] = ..., agreement: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    dropped: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, session_digest: _Optional[bytes] = ..., index: _Optional[int] = ..., agreement: _Optional[bytes] = ..., sealed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., dropped: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class NoOutput(_message.Message):
     __slots__ = ("session_digest", "registry", "signature")
