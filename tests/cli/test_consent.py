@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +19,11 @@ from upcare_mpc.storage.journal_store import SqlJournal
 from upcare_mpc.storage.snapshot_rows import pseudonym
 
 PARTIES = Path(__file__).parents[2] / "parties"
-TODAY = datetime.now(UTC).date()
+
+
+def today() -> date:
+    """Not a constant: a run of all tests may see midnight."""
+    return datetime.now(UTC).date()
 
 
 class Ran(Protocol):
@@ -124,7 +128,7 @@ def test_a_guardians_answer_ends_with_the_day_of_majority(desk: Desk) -> None:
 
 def test_the_operator_is_told_when_it_takes_effect(desk: Desk) -> None:
     told = desk.run("record", *STATISTICS, "--refuse").err
-    monday = TODAY + timedelta(days=7 - TODAY.weekday())
+    monday = today() + timedelta(days=7 - today().weekday())
 
     assert "recorded: version 1 on statistics, refused" in told
     assert f"studies go by it from {monday} on" in told
@@ -230,7 +234,7 @@ def test_it_is_shown_what_holds_in_each_language(desk: Desk) -> None:
 
     shown = desk.well("show", "--patient", "P-1", "--language", "de")
 
-    assert f"statistics, version 1 of {TODAY}: refused, now refused" in shown
+    assert f"statistics, version 1 of {today()}: refused, now refused" in shown
     assert "werden in dieser Studie nicht mitgezählt, weil Sie Nein gesagt haben" in shown
     assert "records, DUO:0000007: Ihre Daten" in shown
     assert "Vos données" in desk.well("show", "--patient", "P-1", "--language", "fr")

@@ -27,7 +27,12 @@ from upcare_mpc.storage.snapshot_rows import pseudonym
 from upcare_mpc.vault.edition import HEAD
 from upcare_mpc.vault.receipts import token_of
 
-TODAY = datetime.now(UTC).date()
+
+def today() -> date:
+    """Not a constant: a run of all tests may see midnight."""
+    return datetime.now(UTC).date()
+
+
 PARTY = """version = 1
 name = "{name}"
 computes = true
@@ -101,7 +106,7 @@ def party(tmp_path: Path, upcare: Callable[..., Any], monkeypatch: pytest.Monkey
 
 
 def tomorrow(monkeypatch: pytest.MonkeyPatch) -> date:
-    day = date.fromordinal(TODAY.toordinal() + 1)
+    day = date.fromordinal(today().toordinal() + 1)
     monkeypatch.setattr(records, "_now", lambda: datetime.combine(day, time(3), UTC))
     return day
 
@@ -113,7 +118,7 @@ def test_sealing_says_what_it_came_to(party: Party) -> None:
 
     assert ran.status == 0
     head, *lines = ran.out.splitlines()
-    assert head == f"fr-b: edition 1 of {TODAY} is at the platform"
+    assert head == f"fr-b: edition 1 of {today()} is at the platform"
     assert [line.strip() for line in lines[:3]] == [
         "3  patients sealed",
         "1  policies they are sealed under",
@@ -128,7 +133,7 @@ def test_the_same_as_json(party: Party) -> None:
     report = json.loads(party.run("seal", "--json").out)
 
     assert (report["registry"], report["edition"], report["fresh"]) == ("fr-b", 1, True)
-    assert (report["day"], report["patients"], report["policies"]) == (str(TODAY), 3, 1)
+    assert (report["day"], report["patients"], report["policies"]) == (str(today()), 3, 1)
     assert list(report["not_sealed"]) == ["there is no permission to open this record"]
 
 
@@ -139,7 +144,7 @@ def test_a_second_run_on_a_day_says_so(party: Party) -> None:
     ran = party.run("seal")
 
     assert ran.status == 0
-    assert ran.out.startswith(f"fr-b: edition 1 of {TODAY} was sealed before; it is at")
+    assert ran.out.startswith(f"fr-b: edition 1 of {today()} was sealed before; it is at")
     assert "not sealed" not in ran.out
     assert json.loads(party.run("seal", "--json").out)["not_sealed"] is None
 
@@ -172,7 +177,7 @@ def test_a_check_says_what_is_there_and_what_is_not(party: Party) -> None:
     good = party.run("check")
     assert good.status == 0
     assert good.out == (
-        f"fr-b: the platform holds edition 1 of {TODAY}: "
+        f"fr-b: the platform holds edition 1 of {today()}: "
         f"all of its {len(party.store.objects) - 1} objects, and no other\n"
     )
 
@@ -183,7 +188,7 @@ def test_a_check_says_what_is_there_and_what_is_not(party: Party) -> None:
     bad = party.run("check")
     assert bad.status == 1
     assert bad.err.startswith(
-        f"upcare: error: the platform does not hold edition 1 of {TODAY}: it shows another "
+        f"upcare: error: the platform does not hold edition 1 of {today()}: it shows another "
         f"edition, of {len(party.store.objects) - 1} objects it has not 1, "
         "left over from older ones: 1; run `upcare records seal`"
     )
