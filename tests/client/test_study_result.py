@@ -179,6 +179,38 @@ def test_a_file_that_is_not_there_is_named(network: FakeNetwork, tmp_path: Path)
         network.read(tmp_path / "x.csv")
 
 
+def test_a_file_that_cannot_be_written_leaves_what_was_there(
+    result: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "answer.json"
+    path.write_text("the answer of yesterday", "utf-8")
+
+    def full(self: Path, text: str, encoding: str) -> int:
+        self.write_bytes(text[:10].encode(encoding))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(InputError, match=r"answer.json: cannot be written: No space left"):
+        result.to_json(path)
+
+    assert path.read_bytes() == b"the answer of yesterday"
+    assert [file.name for file in tmp_path.iterdir()] == ["answer.json"]
+
+
+def test_a_table_is_written_under_a_name_that_says_so(result: StudyResult, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"wanted a file name that ends in \.csv"):
+        result.to_csv(tmp_path / "answer.txt")
+
+
+def test_what_is_no_file_is_refused_in_one_line(network: FakeNetwork, tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 100_000, "utf-8")
+    with pytest.raises(InputError, match="wanted a file that a result has written"):
+        network.read(tmp_path / "deep.json")
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(InputError, match="cannot be read"):
+        network.read(tmp_path / "folder.json")
+
+
 def test_the_picture_is_an_altair_chart(result: StudyResult, tmp_path: Path) -> None:
     result.plot(title="Mine").save(tmp_path / "plot.svg")
 

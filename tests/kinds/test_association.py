@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 from statsmodels.stats.contingency_tables import StratifiedTable
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from upcare_mpc import kinds
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.association import Association
-from upcare_mpc.kinds.association_estimates import MEASURES
+from upcare_mpc.kinds.association_estimates import MEASURES, compare, risk_difference
 from upcare_mpc.kinds.association_result import contrast
 from upcare_mpc.kinds.association_tests import homogeneity, pearson
 from upcare_mpc.kinds.kind import COHORTS, NoiseLaw, Result
@@ -190,6 +191,32 @@ def test_no_deaths_among_the_exposed_is_no_ratio_but_a_difference() -> None:
     assert row(result, "odds ratio")["estimate"] is None
     assert row(result, "risk ratio")["estimate"] is None
     assert row(result, "risk difference")["estimate"] == pytest.approx(-0.4)
+
+
+def test_a_difference_without_noise_has_newcombes_limits() -> None:
+    """Held to statsmodels, where few events make the usual limits 17 % too narrow."""
+    kind = association(f"{OUTCOME}\n{ALCOHOL}")
+
+    found = row(kind.finish(np.array([5, 95, 2, 98]), EXACT), "risk difference")
+
+    wanted = confint_proportions_2indep(5, 100, 2, 100, compare="diff", method="newcomb")
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.statistical
+def test_a_difference_of_rare_events_is_covered() -> None:
+    """Risks of 1 and 2 % among 100 each, 3,000 studies: 94 % at least, missed in 1 of 100 cases."""
+    generator = np.random.default_rng(7)
+    within = 0
+    for _ in range(3000):
+        a, c = generator.binomial(100, 0.02), generator.binomial(100, 0.01)
+        table = np.array([[[a, 100 - a], [c, 100 - c]]], dtype=np.float64)
+        found = compare(risk_difference(table), 1, EXACT, ratio=False)
+        assert found.ci_low is not None
+        assert found.ci_high is not None
+        within += found.ci_low <= 0.01 <= found.ci_high
+
+    assert within / 3000 >= 0.94
 
 
 def test_strata_that_the_exposure_settles_leave_nothing_to_compare() -> None:

@@ -15,7 +15,9 @@ opens is one noisy sum over all of them: no registry's own figure is ever known 
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -154,14 +156,22 @@ class StudyResult:
         }
 
     def to_json(self, path: str | Path) -> None:
-        """Write one JSON object: what ``to_dict`` gives."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2), "utf-8")
+        """Write one JSON object: what ``to_dict`` gives.
+
+        Raises:
+            InputError: It cannot be written; from each of these methods. What was there is kept.
+        """
+        with _replacing(Path(path)) as fresh:
+            fresh.write_text(json.dumps(self.to_dict(), indent=2), "utf-8")
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows, and all else beside them: ``rows.csv`` gets ``rows.label.json``."""
         path = Path(path)
-        self.frame.to_csv(path, index=False)
-        _label_of(path).write_text(json.dumps(self._beside(), indent=2), "utf-8")
+        if path.suffix != ".csv":
+            raise InputError(f"{path.name}: wanted a file name that ends in .csv")
+        with _replacing(path) as rows, _replacing(_label_of(path)) as beside:
+            self.frame.to_csv(rows, index=False)
+            beside.write_text(json.dumps(self._beside(), indent=2), "utf-8")
 
     def to_parquet(self, path: str | Path) -> None:
         """Write the rows as Parquet, and all else into its metadata as ``upcare_result``."""
@@ -170,7 +180,10 @@ class StudyResult:
 
         rows = pa.Table.from_pandas(self.frame, preserve_index=False).replace_schema_metadata()
         # Without Arrow's own copy of the schema, readers find this among the schema's metadata.
-        with pq.ParquetWriter(path, rows.schema, store_schema=False) as writer:
+        with (
+            _replacing(Path(path)) as fresh,
+            pq.ParquetWriter(fresh, rows.schema, store_schema=False) as writer,
+        ):
             writer.write_table(rows)
             writer.add_key_value_metadata({METADATA_KEY: json.dumps(self._beside())})
 
@@ -223,8 +236,24 @@ def written(path: Path) -> tuple[Study, list[bytes]]:
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
         raise InputError(f"{missing}: no such file") from None
-    except (ValueError, KeyError, TypeError, AttributeError):  # ArrowInvalid is a ValueError
+    except OSError as error:
+        raise InputError(f"{path.name}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # ArrowInvalid is a ValueError
         raise InputError(f"{path.name}: wanted a file that a result has written") from None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside it to write to, which takes its place when all of it is written."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        yield fresh
+        fresh.replace(path)
+    except OSError as error:
+        raise InputError(f"{path.name}: cannot be written: {error.strerror}") from None
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _label_of(path: Path) -> Path:
