@@ -1,0 +1,235 @@
+"""Proof of plaintext knowledge: whoever made a ciphertext knows what is in it.
+
+Without it two things break, both shown in ``tests/attacks``: a ciphertext ``(0, K Delta)`` decrypts
+to ``K s``, the key; and a multiple of another's ciphertext decrypts to a multiple of her answers.
+
+For each block, with witness (u, e_0, e_1, m), Fiat-Shamir with aborts:
+
+    masks      y_u, y_0, y_1 uniform in boxes, y_m uniform modulo t
+    first      t_0 = b y_u + y_0 + Delta y_m,   t_1 = a y_u + y_1
+    challenge  c = 14 coefficients of +1 or -1, the rest 0, from a hash h (159 bits)
+    response   z_u = y_u + c u    z_0 = y_0 + c e_0 - k    z_1 = y_1 + c e_1    z_m = y_m + c m - t k
+    check      |z| small;  h is that of t_0 = b z_u + z_0 + Delta z_m - c c_0,  t_1 = a z_u + z_1 - c c_1
+
+k is what brings z_m into [0, t): as ``Delta t = -1 mod q``, it moves to z_0. Responses that leave
+the inner box are thrown away and the block is proved anew (probability 0.17); what is
+given out is uniform whatever the witness. h covers the parameters, the key, the context, the whole
+ciphertext and the number of the block: a proof fits one submitter, one deposit, one collection.
+
+What is proved is RELAXED: short (u, e_0, e_1) and some m for ``f c_0, f c_1`` with f a difference of
+two challenges. It is no range proof: cells may be anything. See docs/deposits/proof.md for the
+argument, its slack, and what it does not exclude.
+
+Source: Lyubashevsky, "Lattice signatures without trapdoors", EUROCRYPT 2012, with uniform masks as
+in his ASIACRYPT 2009 paper. Adversary: any submitter, with the platform.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from gmpy2 import mpz
+
+from upcare_mpc.errors import ProtocolError
+from upcare_mpc.he import ring
+from upcare_mpc.he.parameters import (
+    CHALLENGE_WEIGHT,
+    DELTA,
+    ERROR_BOUND,
+    PARAMETERS,
+    Q_BYTES,
+    N,
+    Q,
+    T,
+)
+from upcare_mpc.he.sampling import Random, uniform_box, uniform_plain
+from upcare_mpc.he.scheme import Ciphertext, Encrypted, PublicKey, Witness
+from upcare_mpc.study.packed import framed
+
+__all__ = ["BLOCK_PROOF_BYTES", "TRIES", "prove", "verify"]
+
+REACH_U: Final = CHALLENGE_WEIGHT  # of c u
+REACH_1: Final = CHALLENGE_WEIGHT * ERROR_BOUND  # of c e_1
+REACH_0: Final = REACH_1 + CHALLENGE_WEIGHT  # of c e_0 - k
+WIDTH: Final = 16 * N  # of a box of masks, in reaches
+TRIES: Final = 200  # 0.17^200 is below 2^-500
+
+_BOUNDS: Final = (REACH_U * WIDTH, REACH_0 * WIDTH, REACH_1 * WIDTH)
+_INNER: Final = (REACH_U * (WIDTH - 1), REACH_0 * (WIDTH - 1), REACH_1 * (WIDTH - 1))
+_VERSION: Final = b"\x01"
+_HASH_BYTES: Final = 32
+_U_BYTES: Final = 3
+BLOCK_PROOF_BYTES: Final = _HASH_BYTES + N * (_U_BYTES + 4 + 4 + 8)
+
+Integers = npt.NDArray[np.int64]
+Plain = npt.NDArray[np.uint64]
+Challenge = list[tuple[int, int]]  # position and sign
+
+
+def prove(key: PublicKey, encrypted: Encrypted, *, context: bytes, random: Random) -> bytes:
+    """Prove that the plaintext of a fresh ciphertext is known.
+
+    Args:
+        key: The joint key it is encrypted under.
+        encrypted: Ciphertext and witness.
+        context: What the proof is bound to.
+        random: Uniform bytes, known to nobody else.
+
+    Returns:
+        Version byte, then for each block h and the responses: 155,680 bytes.
+    """
+    prefix = _prefix(key, encrypted.ciphertext, context)
+    pairs = zip(encrypted.ciphertext.blocks, encrypted.witness, strict=True)
+    return _VERSION + b"".join(
+        _prove_block(key, prefix + number.to_bytes(4), witness, random)
+        for number, (_, witness) in enumerate(pairs)
+    )
+
+
+def verify(key: PublicKey, ciphertext: Ciphertext, proof: bytes, *, context: bytes) -> None:
+    """Check a proof.
+
+    Raises:
+        ProtocolError: It does not hold; one text whatever the reason.
+    """
+    blocks = ciphertext.blocks
+    holds = len(proof) == 1 + len(blocks) * BLOCK_PROOF_BYTES and proof[:1] == _VERSION
+    if holds:
+        prefix = _prefix(key, ciphertext, context)
+        holds = all(
+            _holds(
+                key,
+                prefix + number.to_bytes(4),
+                block,
+                proof[1 + number * BLOCK_PROOF_BYTES :][:BLOCK_PROOF_BYTES],
+            )
+            for number, block in enumerate(blocks)
+        )
+    if not holds:
+        raise ProtocolError("a deposit's proof does not hold")
+
+
+def _prefix(key: PublicKey, ciphertext: Ciphertext, context: bytes) -> bytes:
+    whole = hashlib.sha256(ciphertext.to_bytes()).digest()
+    return b"upcare/v1/deposit-proof|" + framed(PARAMETERS.encode(), key.digest, context, whole)
+
+
+def _prove_block(key: PublicKey, prefix: bytes, witness: Witness, random: Random) -> bytes:
+    packed = key.packed(ring.SHORT_WIDTH)
+    for _ in range(TRIES):
+        y_u, y_0, y_1 = (uniform_box(bound, random) for bound in _BOUNDS)
+        y_m = uniform_plain(random)
+        first = _first(packed, y_u, y_0, y_1, y_m, minus=(mpz(0), mpz(0)))
+        h = _hash(prefix, first)
+        c = _challenge(h)
+        z_m, k = _plain_response(c, y_m, witness.m)
+        z_u = y_u + _times(c, witness.u)
+        z_0 = y_0 + _times(c, witness.e0) - k
+        z_1 = y_1 + _times(c, witness.e1)
+        if _inside((z_u, z_0, z_1)):
+            return h + _encode(z_u, z_0, z_1, z_m)
+    raise AssertionError("a proof was thrown away more often than can be")
+
+
+def _holds(key: PublicKey, prefix: bytes, block: bytes, proof: bytes) -> bool:
+    h = proof[:_HASH_BYTES]
+    z_u, z_0, z_1, z_m = _decode(proof[_HASH_BYTES:])
+    if not _inside((z_u, z_0, z_1)) or int(z_m.max()) >= T:
+        return False
+    c = np.zeros(N, np.int64)
+    for position, sign in _challenge(h):
+        c[position] = sign
+    packed_c, middle = ring.pack_short(c, ring.SHORT_WIDTH), N * Q_BYTES
+    c_0, c_1 = (ring.widened(half) * packed_c for half in (block[:middle], block[middle:]))
+    first = _first(key.packed(ring.SHORT_WIDTH), z_u, z_0, z_1, z_m, minus=(c_0, c_1))
+    return _hash(prefix, first) == h
+
+
+def _first(
+    packed: tuple[mpz, mpz],
+    u: Integers,
+    e0: Integers,
+    e1: Integers,
+    m: Plain,
+    *,
+    minus: tuple[mpz, mpz],
+) -> bytes:
+    """``b u + e_0 + Delta m - minus_0`` and ``a u + e_1 - minus_1``, encoded."""
+    b, a = packed
+    short = ring.pack_short(u, ring.SHORT_WIDTH)
+    rows = zip(
+        ring.fold(b * short - minus[0], ring.SHORT_WIDTH), e0.tolist(), m.tolist(), strict=True
+    )
+    t_0 = ring.to_bytes([(x + e + DELTA * y) % Q for x, e, y in rows])
+    pairs = zip(ring.fold(a * short - minus[1], ring.SHORT_WIDTH), e1.tolist(), strict=True)
+    return t_0 + ring.to_bytes([(x + e) % Q for x, e in pairs])
+
+
+def _hash(prefix: bytes, first: bytes) -> bytes:
+    return hashlib.sha256(prefix + first).digest()
+
+
+def _challenge(h: bytes) -> Challenge:
+    """Positions and signs from SHAKE256: words of 16 bits, 13 for the place, one for the sign."""
+    stream = hashlib.shake_256(b"upcare/v1/deposit-challenge|" + h).digest(512)
+    found: dict[int, int] = {}
+    for at in range(0, len(stream), 2):
+        word = int.from_bytes(stream[at : at + 2], "little")
+        if len(found) < CHALLENGE_WEIGHT:
+            found.setdefault(word % N, -1 if word & N else 1)
+    return list(found.items())
+
+
+def _times(c: Challenge, short: Integers) -> Integers:
+    """The sparse product c v modulo X^N + 1, over the integers."""
+    total = np.zeros(N, np.int64)
+    for position, sign in c:
+        total[position:] += sign * short[: N - position]
+        total[:position] -= sign * short[N - position :]
+    return total
+
+
+def _plain_response(c: Challenge, y_m: Plain, m: Plain) -> tuple[Plain, Integers]:
+    """``y_m + c m = z_m + t k`` over the integers, with z_m in [0, t)."""
+    low = (y_m & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    high = (y_m >> np.uint64(32)).astype(np.int64)
+    low += _times(c, (m & np.uint64(0xFFFFFFFF)).astype(np.int64))
+    high += _times(c, (m >> np.uint64(32)).astype(np.int64))
+    high += low >> 32  # rounds down, so what is left of low is not negative
+    k = high >> 29
+    z_m = ((high & ((1 << 29) - 1)) << 32) + (low & 0xFFFFFFFF) + k  # 2^61 = 1 mod t
+    k -= z_m < 0
+    z_m += np.where(z_m < 0, T, 0)
+    k += z_m >= T
+    z_m -= np.where(z_m >= T, T, 0)
+    return z_m.astype(np.uint64), k
+
+
+def _inside(responses: Iterable[Integers]) -> bool:
+    pairs = zip(responses, _INNER, strict=True)
+    return all(int(np.abs(z).max()) <= bound for z, bound in pairs)
+
+
+def _encode(z_u: Integers, z_0: Integers, z_1: Integers, z_m: Plain) -> bytes:
+    narrow = z_u.astype("<i4").view(np.uint8).reshape(N, 4)[:, :_U_BYTES]
+    return b"".join(
+        (
+            narrow.tobytes(),
+            z_0.astype("<i4").tobytes(),
+            z_1.astype("<i4").tobytes(),
+            z_m.astype("<u8").tobytes(),
+        )
+    )
+
+
+def _decode(encoded: bytes) -> tuple[Integers, Integers, Integers, Plain]:
+    octets = np.frombuffer(encoded, np.uint8)
+    u, at = np.zeros((N, 4), np.uint8), N * _U_BYTES
+    u[:, 1:] = octets[:at].reshape(N, _U_BYTES)
+    z_u = (u.view("<i4").reshape(N) >> 8).astype(np.int64)  # brings its sign down
+    z_0 = np.frombuffer(encoded, "<i4", N, at).astype(np.int64)
+    z_1 = np.frombuffer(encoded, "<i4", N, at + 4 * N).astype(np.int64)
+    z_m = np.frombuffer(encoded, "<u8", N, at + 8 * N).astype(np.uint64)
+    return z_u, z_0, z_1, z_m

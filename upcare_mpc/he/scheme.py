@@ -1,0 +1,286 @@
+"""Keys, encryption, sums, and shares of a decryption.
+
+With a public from a seed, ``b = e - a s``, plaintext m of N cells modulo t:
+
+    encrypt    c0 = b u + e_0 + Delta m        u ternary, e_0 and e_1 centred binomial
+               c1 = a u + e_1
+    add        cell by cell
+    decrypt    c0 + c1 s = Delta m + e mod q,  m = round((Delta m + e) / Delta) mod t
+
+q is also the field of the Shamir shares of s: with shares sigma_j and Lagrange coefficients
+lambda_j of any t + 1 or more holders, ``lambda_j c1 sigma_j`` are additive shares of ``c1 s``. They
+are local, and secret: what becomes of them is the matter of ``mpc.programs.deposit``.
+
+Scheme: Fan and Vercauteren, "Somewhat practical fully homomorphic encryption" (2012), section 3,
+additions only; Lyubashevsky, Peikert and Regev, EUROCRYPT 2010. IND-CPA under ring-LWE; it is
+malleable and gives no integrity: ``proof`` and signatures do.
+
+A vector of n cells has ceil(n / N) blocks; the last is filled with cells 0.
+"""
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from gmpy2 import mpz
+
+from upcare_mpc.errors import ProtocolError
+from upcare_mpc.he import ring
+from upcare_mpc.he.parameters import DELTA, Q_BYTES, N, Q, T
+from upcare_mpc.he.sampling import Random, binomial, expand, ternary
+
+__all__ = [
+    "BLOCK_BYTES",
+    "Ciphertext",
+    "Encrypted",
+    "KeyShare",
+    "PublicKey",
+    "Sum",
+    "Witness",
+    "blocks_of",
+    "encrypt",
+    "lagrange",
+    "partial",
+    "round_to_plaintext",
+]
+
+BLOCK_BYTES: Final = 2 * N * Q_BYTES
+_VERSION: Final = b"\x01"
+_SEED_BYTES: Final = 32
+_COUNT_BYTES: Final = 4
+
+
+def blocks_of(cells: int) -> int:
+    """How many blocks a vector has."""
+    return -(-cells // N)
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A joint public key.
+
+    Attributes:
+        seed: Of the public polynomial a, 32 bytes.
+        b: N elements modulo q.
+    """
+
+    seed: bytes
+    b: tuple[int, ...] = attribute(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """Encode: version byte, seed, b; 180,257 bytes."""
+        return _VERSION + self.seed + ring.to_bytes(self.b)
+
+    @classmethod
+    def from_bytes(cls, encoded: bytes) -> "PublicKey":
+        """Decode.
+
+        Raises:
+            ProtocolError: These are not the canonical bytes of a key.
+        """
+        length = 1 + _SEED_BYTES + N * Q_BYTES
+        if len(encoded) != length or encoded[:1] != _VERSION:
+            raise ProtocolError(f"a public key has {length} bytes of version 1")
+        start = 1 + _SEED_BYTES
+        return cls(seed=encoded[1:start], b=tuple(ring.from_bytes(encoded[start:])))
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the encoded key, domain separated."""
+        return hashlib.sha256(b"upcare/v1/rlwe-key|" + self.to_bytes()).digest()
+
+    @functools.cached_property
+    def a(self) -> list[int]:
+        """The public polynomial."""
+        return expand(self.seed)
+
+    def packed(self, width: int) -> tuple[mpz, mpz]:
+        """b and a, packed; kept."""
+        return _packed(self, width)
+
+
+@functools.lru_cache(maxsize=8)
+def _packed(key: PublicKey, width: int) -> tuple[mpz, mpz]:
+    return ring.pack(key.b, width), ring.pack(key.a, width)
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What a submitter alone knows of one block: its randomness and its plaintext. Secret."""
+
+    u: npt.NDArray[np.int64] = attribute(repr=False)
+    e0: npt.NDArray[np.int64] = attribute(repr=False)
+    e1: npt.NDArray[np.int64] = attribute(repr=False)
+    m: npt.NDArray[np.uint64] = attribute(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphertext:
+    """An encrypted vector.
+
+    Attributes:
+        cells: How many cells it has.
+        blocks: c0 then c1 of each block, encoded; every coefficient is below q.
+    """
+
+    cells: int
+    blocks: tuple[bytes, ...] = attribute(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """Encode: version byte, number of cells (4 bytes, little-endian), blocks."""
+        return b"".join((_VERSION, self.cells.to_bytes(_COUNT_BYTES, "little"), *self.blocks))
+
+    @classmethod
+    def from_bytes(cls, encoded: bytes, *, cells: int) -> "Ciphertext":
+        """Decode a ciphertext of so many cells.
+
+        Raises:
+            ProtocolError: Another number, another length, or a coefficient of q or more.
+        """
+        count, head = blocks_of(cells), _VERSION + cells.to_bytes(_COUNT_BYTES, "little")
+        if len(encoded) != len(head) + count * BLOCK_BYTES or not encoded.startswith(head):
+            raise ProtocolError(f"a ciphertext of {cells} cells is in another form")
+        starts = range(len(head), len(encoded), BLOCK_BYTES)
+        blocks = tuple(encoded[start : start + BLOCK_BYTES] for start in starts)
+        for block in blocks:
+            _halves(block)
+        return cls(cells=cells, blocks=blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """A fresh ciphertext and what its submitter knows of it.
+
+    Attributes:
+        ciphertext: Public.
+        witness: One a block. Secret.
+    """
+
+    ciphertext: Ciphertext
+    witness: tuple[Witness, ...] = attribute(repr=False)
+
+
+def encrypt(key: PublicKey, cells: npt.ArrayLike, random: Random) -> Encrypted:
+    """Encrypt a vector.
+
+    Args:
+        key: The joint key.
+        cells: ``(n,)`` integers below t/2 in magnitude, or elements modulo t. Secret.
+        random: Uniform bytes; known to nobody else.
+
+    Cost: two products of polynomials a block; 360,448 bytes a block.
+    """
+    vector = np.asarray(cells)
+    plain = np.where(vector < 0, vector + T, vector).astype(np.uint64)
+    n = len(plain)
+    padded = np.zeros(blocks_of(n) * N, np.uint64)
+    padded[:n] = plain
+    packed = key.packed(ring.TERNARY_WIDTH)
+    blocks, witnesses = [], []
+    for m in padded.reshape(-1, N):
+        witness = Witness(ternary(random), binomial(random), binomial(random), m)
+        blocks.append(_block(packed, witness))
+        witnesses.append(witness)
+    return Encrypted(Ciphertext(n, tuple(blocks)), tuple(witnesses))
+
+
+def _block(packed: tuple[mpz, mpz], witness: Witness) -> bytes:
+    b, a = packed
+    u = ring.pack_short(witness.u, ring.TERNARY_WIDTH)
+    errors = zip(
+        ring.fold(b * u, ring.TERNARY_WIDTH), witness.e0.tolist(), witness.m.tolist(), strict=True
+    )
+    c0 = [(x + e + DELTA * m) % Q for x, e, m in errors]
+    masks = zip(ring.fold(a * u, ring.TERNARY_WIDTH), witness.e1.tolist(), strict=True)
+    return ring.to_bytes(c0) + ring.to_bytes([(x + e) % Q for x, e in masks])
+
+
+def _halves(block: bytes) -> tuple[list[int], list[int]]:
+    middle = N * Q_BYTES
+    return ring.from_bytes(block[:middle]), ring.from_bytes(block[middle:])
+
+
+class Sum:
+    """The sum of many ciphertexts of one length, without a key.
+
+    Args:
+        cells: Of each.
+    """
+
+    def __init__(self, cells: int) -> None:
+        self._cells = cells
+        self._totals = [(ring.Total(), ring.Total()) for _ in range(blocks_of(cells))]
+
+    def add(self, ciphertext: Ciphertext) -> None:
+        """Add one."""
+        if ciphertext.cells != self._cells:
+            raise ProtocolError(f"a sum of {self._cells} cells got {ciphertext.cells}")
+        middle = N * Q_BYTES
+        for (c0, c1), block in zip(self._totals, ciphertext.blocks, strict=True):
+            view = memoryview(block)
+            c0.add(view[:middle])
+            c1.add(view[middle:])
+
+    def ciphertext(self) -> Ciphertext:
+        """The sum, as a ciphertext."""
+        blocks = (
+            ring.to_bytes(c0.reduced()) + ring.to_bytes(c1.reduced()) for c0, c1 in self._totals
+        )
+        return Ciphertext(self._cells, tuple(blocks))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyShare:
+    """A holder's share of s times its Lagrange coefficient, ready for products. Secret."""
+
+    packed: mpz = attribute(repr=False)
+
+    @classmethod
+    def of(cls, sigma: Sequence[int], weight: int) -> "KeyShare":
+        """Weigh a share of N elements modulo q."""
+        return cls(ring.pack([x * weight % Q for x in sigma], ring.DENSE_WIDTH))
+
+
+def partial(ciphertext: Ciphertext, share: KeyShare, *, with_c0: bool) -> list[int]:
+    """This holder's additive share of ``c0 + c1 s``: local.
+
+    Args:
+        ciphertext: A deposit, or a sum.
+        share: Its weighted key share. Secret.
+        with_c0: Whether this holder adds c0; exactly one does.
+
+    Returns:
+        n elements modulo q. Secret: in the clear they give away the share of the key.
+    """
+    shares: list[int] = []
+    for block in ciphertext.blocks:
+        c0, c1 = _halves(block)
+        product = ring.fold(ring.pack(c1, ring.DENSE_WIDTH) * share.packed, ring.DENSE_WIDTH)
+        left = ciphertext.cells - len(shares)
+        known = c0 if with_c0 else [0] * N
+        shares += [(x + y) % Q for x, y in zip(product[:left], known[:left], strict=True)]
+    return shares
+
+
+def lagrange(points: Sequence[int], at: int = 0) -> list[int]:
+    """Lagrange coefficients modulo q that carry values at distinct points to ``at``."""
+    coefficients = []
+    for x in points:
+        top, bottom = 1, 1
+        for other in points:
+            if other != x:
+                top = top * (at - other) % Q
+                bottom = bottom * (x - other) % Q
+        coefficients.append(top * pow(bottom, -1, Q) % Q)
+    return coefficients
+
+
+def round_to_plaintext(values: Sequence[int]) -> list[int]:
+    """``round(z / Delta) mod t`` of elements modulo q."""
+    half = DELTA // 2
+    return [(z + half) // DELTA % T for z in values]
