@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from upcare_mpc.errors import ProtocolError
+from upcare_mpc.he.parameters import MAX_DEPOSITS
 
 __all__ = ["ENVELOPES", "MAX_DEPOSITS", "Collection", "Holder"]
 
 ENVELOPES: Final = ("rlwe", "sealed")
-MAX_DEPOSITS: Final = 1 << 16
 MAX_CELLS: Final = 1 << 20
 _MAX_BYTES: Final = 64 << 10
 _VERSION: Final = 1

@@ -13,7 +13,7 @@ Canonical bytes: JSON, keys sorted, ASCII, no spaces. Public to the network.
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from upcare_mpc.deposits import statement
@@ -52,6 +52,7 @@ class Findings:
         present: The holders among whom the checks are shared, in the collection's order.
         holder: Whose findings these are.
         refused: Place to reason, of those that it has checked and refuses.
+        registries: Place to name, of those that it has checked and accepts as a registry's table.
         signature: By its certificate's key.
     """
 
@@ -61,6 +62,7 @@ class Findings:
     present: tuple[str, ...]
     holder: str
     refused: Mapping[int, str]
+    registries: Mapping[int, str] = field(default_factory=dict)
     signature: bytes = b""
 
     def canonical(self) -> bytes:
@@ -74,6 +76,7 @@ class Findings:
                 "present": list(self.present),
                 "holder": self.holder,
                 "refused": sorted(self.refused.items()),
+                "registries": sorted(self.registries.items()),
             }
         )
 
@@ -101,6 +104,7 @@ class Findings:
                 present=tuple(str(name) for name in content["present"]),
                 holder=str(content["holder"]),
                 refused={int(place): str(reason) for place, reason in content["refused"]},
+                registries={int(place): str(name) for place, name in content["registries"]},
                 signature=signature,
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -119,12 +123,14 @@ class FrozenSet:
         count: How many deposits there were.
         deposits: Digest of their list.
         refused: Place to reason, of those that do not enter.
+        registries: Place to name, of registries' tables that enter; the others are patients'.
     """
 
     collection: bytes
     count: int
     deposits: bytes
     refused: Mapping[int, str]
+    registries: Mapping[int, str]
 
     @property
     def accepted(self) -> tuple[int, ...]:
@@ -140,6 +146,7 @@ class FrozenSet:
             "count": self.count,
             "deposits": self.deposits.hex(),
             "refused": sorted(self.refused.items()),
+            "registries": sorted(self.registries.items()),
         }
         return hashlib.sha256(b"upcare/v1/frozen-set|" + _json(content)).digest()
 
@@ -163,22 +170,49 @@ def freeze(collection: Collection, findings: Sequence[Findings], verify: Verify)
         raise ProtocolError(f"a collection has at most {MAX_DEPOSITS} deposits")
     if sorted(found.holder for found in findings) != sorted(present):
         raise ProtocolError("a frozen set wants the findings of every holder present")
+    ordered = sorted(findings, key=lambda found: collection.place(found.holder))
     refused: dict[int, str] = {}
-    for found in sorted(findings, key=lambda found: collection.place(found.holder)):
+    for found in ordered:
         same = (found.collection, found.count, found.deposits, found.present)
         if same != (collection.digest, first.count, first.deposits, present):
             raise ProtocolError("the holders do not have the same deposits; none is converted")
         verify(found.holder, found.statement(), found.signature)
-        for place, reason in found.refused.items():
+        for place, said in (*found.refused.items(), *found.registries.items()):
             own = 0 <= place < first.count and found.holder in checkers_of(
                 place, present, collection.threshold
             )
-            if not own or reason not in REASONS:
-                raise ProtocolError(f"{found.holder} refuses a deposit that it did not check")
+            allowed = REASONS if place in found.refused else collection.depositors
+            if not own or said not in allowed:
+                raise ProtocolError(f"{found.holder} speaks of a deposit that it did not check")
+        for place, reason in found.refused.items():
             refused.setdefault(place, reason)
     return FrozenSet(
-        collection=collection.digest, count=first.count, deposits=first.deposits, refused=refused
+        collection=collection.digest,
+        count=first.count,
+        deposits=first.deposits,
+        refused=refused,
+        registries=_registries(collection, ordered, refused),
     )
+
+
+def _registries(
+    collection: Collection, findings: Sequence[Findings], refused: Mapping[int, str]
+) -> dict[int, str]:
+    """Whose tables enter: all who have checked a deposit say the same about it.
+
+    Raises:
+        ProtocolError: They do not, or one registry has two.
+    """
+    by_holder = {found.holder: found for found in findings}
+    found = {place: name for each in findings for place, name in each.registries.items()}
+    entering = {place: name for place, name in sorted(found.items()) if place not in refused}
+    for place, name in entering.items():
+        checkers = checkers_of(place, findings[0].present, collection.threshold)
+        if any(by_holder[checker].registries.get(place) != name for checker in checkers):
+            raise ProtocolError("the holders do not say the same about whose a deposit is")
+    if len(set(entering.values())) != len(entering):
+        raise ProtocolError("a registry deposits one table")
+    return entering
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -25,9 +25,9 @@ __all__ = [
     "FLOOD_BITS",
     "MAX_DEPOSITS",
     "PARAMETERS",
+    "Q_BYTES",
     "N",
     "Q",
-    "Q_BYTES",
     "T",
     "flooding_distance",
     "fresh_error",
@@ -48,8 +48,8 @@ MAX_DEPOSITS: Final = 1 << 16
 def fresh_error(holders: int) -> int:
     """Largest ``|e|`` of ``c0 + c1 s = Delta m + e`` of one honest ciphertext.
 
-    ``e = e_pk u + e_0 + e_1 s``: coefficients of ``e_pk`` are at most ``21 h``, of s at most h, of u
-    and ``e_1`` at most 1 and 21; a product adds N of them.
+    ``e = e_pk u + e_0 + e_1 s``: coefficients of ``e_pk`` are at most ``21 h``, of s at most h,
+    of u and ``e_1`` at most 1 and 21; a product adds N of them.
 
     Args:
         holders: h, of whose ternary secrets the key is the sum.

@@ -8,16 +8,17 @@ For each block, with witness (u, e_0, e_1, m), Fiat-Shamir with aborts:
     masks      y_u, y_0, y_1 uniform in boxes, y_m uniform modulo t
     first      t_0 = b y_u + y_0 + Delta y_m,   t_1 = a y_u + y_1
     challenge  c = 14 coefficients of +1 or -1, the rest 0, from a hash h (159 bits)
-    response   z_u = y_u + c u    z_0 = y_0 + c e_0 - k    z_1 = y_1 + c e_1    z_m = y_m + c m - t k
-    check      |z| small;  h is that of t_0 = b z_u + z_0 + Delta z_m - c c_0,  t_1 = a z_u + z_1 - c c_1
+    response   z_u = y_u + c u,  z_0 = y_0 + c e_0 - k,  z_1 = y_1 + c e_1,  z_m = y_m + c m - t k
+    check      z_u, z_0, z_1 in the inner boxes, and h is the hash of
+               t_0 = b z_u + z_0 + Delta z_m - c c_0,  t_1 = a z_u + z_1 - c c_1
 
 k is what brings z_m into [0, t): as ``Delta t = -1 mod q``, it moves to z_0. Responses that leave
 the inner box are thrown away and the block is proved anew (probability 0.17); what is
 given out is uniform whatever the witness. h covers the parameters, the key, the context, the whole
 ciphertext and the number of the block: a proof fits one submitter, one deposit, one collection.
 
-What is proved is RELAXED: short (u, e_0, e_1) and some m for ``f c_0, f c_1`` with f a difference of
-two challenges. It is no range proof: cells may be anything. See docs/deposits/proof.md for the
+What is proved is RELAXED: short (u, e_0, e_1) and some m for ``f c_0, f c_1``, with f a difference
+of two challenges. It is no range proof: cells may be anything. See docs/deposits/proof.md for the
 argument, its slack, and what it does not exclude.
 
 Source: Lyubashevsky, "Lattice signatures without trapdoors", EUROCRYPT 2012, with uniform masks as
@@ -117,7 +118,7 @@ def _prefix(key: PublicKey, ciphertext: Ciphertext, context: bytes) -> bytes:
 
 
 def _prove_block(key: PublicKey, prefix: bytes, witness: Witness, random: Random) -> bytes:
-    packed = key.packed(ring.SHORT_WIDTH)
+    packed = key.wide
     for _ in range(TRIES):
         y_u, y_0, y_1 = (uniform_box(bound, random) for bound in _BOUNDS)
         y_m = uniform_plain(random)
@@ -143,7 +144,7 @@ def _holds(key: PublicKey, prefix: bytes, block: bytes, proof: bytes) -> bool:
         c[position] = sign
     packed_c, middle = ring.pack_short(c, ring.SHORT_WIDTH), N * Q_BYTES
     c_0, c_1 = (ring.widened(half) * packed_c for half in (block[:middle], block[middle:]))
-    first = _first(key.packed(ring.SHORT_WIDTH), z_u, z_0, z_1, z_m, minus=(c_0, c_1))
+    first = _first(key.wide, z_u, z_0, z_1, z_m, minus=(c_0, c_1))
     return _hash(prefix, first) == h
 
 

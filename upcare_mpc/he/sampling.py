@@ -38,8 +38,9 @@ def binomial(random: Random) -> Integers:
     width = 2 * ERROR_BOUND
     octets = np.frombuffer(random(-(-width * N // 8)), np.uint8)
     coins = np.unpackbits(octets, count=width * N).reshape(N, width)
-    up = coins[:, :ERROR_BOUND].sum(axis=1, dtype=np.int64)
-    return up - coins[:, ERROR_BOUND:].sum(axis=1, dtype=np.int64)
+    up, down = (half.sum(axis=1, dtype=np.int64) for half in np.hsplit(coins, 2))
+    difference: Integers = up - down
+    return difference
 
 
 def uniform_box(bound: int, random: Random) -> Integers:

@@ -99,14 +99,15 @@ class PublicKey:
         """The public polynomial."""
         return expand(self.seed)
 
-    def packed(self, width: int) -> tuple[mpz, mpz]:
-        """b and a, packed; kept."""
-        return _packed(self, width)
+    @functools.cached_property
+    def narrow(self) -> tuple[mpz, mpz]:
+        """The polynomials b and a, packed for products with ternary ones."""
+        return ring.pack(self.b, ring.TERNARY_WIDTH), ring.pack(self.a, ring.TERNARY_WIDTH)
 
-
-@functools.lru_cache(maxsize=8)
-def _packed(key: PublicKey, width: int) -> tuple[mpz, mpz]:
-    return ring.pack(key.b, width), ring.pack(key.a, width)
+    @functools.cached_property
+    def wide(self) -> tuple[mpz, mpz]:
+        """The same for products with short ones."""
+        return ring.pack(self.b, ring.SHORT_WIDTH), ring.pack(self.a, ring.SHORT_WIDTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +181,10 @@ def encrypt(key: PublicKey, cells: npt.ArrayLike, random: Random) -> Encrypted:
     n = len(plain)
     padded = np.zeros(blocks_of(n) * N, np.uint64)
     padded[:n] = plain
-    packed = key.packed(ring.TERNARY_WIDTH)
     blocks, witnesses = [], []
     for m in padded.reshape(-1, N):
         witness = Witness(ternary(random), binomial(random), binomial(random), m)
-        blocks.append(_block(packed, witness))
+        blocks.append(_block(key.narrow, witness))
         witnesses.append(witness)
     return Encrypted(Ciphertext(n, tuple(blocks)), tuple(witnesses))
 

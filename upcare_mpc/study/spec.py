@@ -13,6 +13,9 @@
     mechanism = "laplace"                      # optional; or "gaussian", which wants a delta too
     [release]                                  # optional: what has to hold before anything opens
     minimum_cohort = 50
+    [deposits]                                 # optional: who contributes without being online
+    registries = ["fr-c"]
+    patients = true
     [survival]                                 # a table named after the kind: its options
     ...
 
@@ -49,7 +52,16 @@ from upcare_mpc.study.document import (
 )
 from upcare_mpc.study.expression import Expression, canonical
 
-__all__ = ["MAX_BYTES", "MAX_COHORT", "Arm", "Option", "Release", "Study", "parse"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_COHORT",
+    "Arm",
+    "Deposits",
+    "Option",
+    "Release",
+    "Study",
+    "parse",
+]
 
 MAX_EPSILON: Final = 100
 MIN_DELTA: Final = Fraction(1, 2**40)  # what a sampler may add
@@ -58,6 +70,9 @@ MECHANISMS: Final = ("laplace", "gaussian")
 MAX_COHORT: Final = 10**9
 MAX_SUPPRESSED: Final = 10**6
 MAX_OVERLAP: Final = 64
+ENVELOPES: Final = ("rlwe", "sealed")
+MAX_DAYS: Final = 30
+DAYS: Final = 14
 MAX_NESTING: Final = 8  # of options
 MAX_NUMBER: Final = 10**9  # among options
 
@@ -73,6 +88,7 @@ _TOP = (
     "cohort",
     "privacy",
     "release",
+    "deposits",
 )
 
 
@@ -98,6 +114,23 @@ class Release:
     suppress_below: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposits:
+    """Who contributes without being online, and how.
+
+    Attributes:
+        envelope: ``rlwe`` or ``sealed``.
+        registries: Who deposits its table; none of them is asked online.
+        patients: Whether patients answer.
+        days: For so long are deposits taken at most.
+    """
+
+    envelope: str
+    registries: tuple[str, ...]
+    patients: bool
+    days: int
+
+
 Option: TypeAlias = (
     bool | int | str | Expression | Arm | tuple["Option", ...] | Mapping[str, "Option"]
 )
@@ -120,6 +153,7 @@ class Study:
             part of the question. Laplace noise has one of at most 2^-40.
         mechanism: Law of the noise: ``laplace`` or ``gaussian``.
         release: What has to hold before anything is opened.
+        deposits: Who contributes without being online; None for nobody.
         options: What the kind needs to know.
     """
 
@@ -133,6 +167,7 @@ class Study:
     delta: Fraction | None
     mechanism: str
     release: Release
+    deposits: Deposits | None
     options: Mapping[str, Option]
 
     def resolved(self, network_overlap: int) -> "Study":
@@ -152,7 +187,7 @@ class Study:
 
     def canonical(self) -> bytes:
         """Return the bytes that stand for this study: versioned, sorted, ASCII JSON."""
-        content = {
+        content: dict[str, Any] = {
             "upcare_study": _VERSION,
             "title": self.title,
             "kind": self.kind,
@@ -171,6 +206,13 @@ class Study:
             },
             "options": _plain(self.options),
         }
+        if self.deposits is not None:
+            content["deposits"] = {
+                "envelope": self.deposits.envelope,
+                "registries": list(self.deposits.registries),
+                "patients": self.deposits.patients,
+                "days": self.deposits.days,
+            }
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @property
@@ -233,17 +275,19 @@ def _study(content: dict[str, Any], name: str, *, options_key: str) -> Study:
     privacy = table.table("privacy")
     privacy.only(("epsilon", "delta", "mechanism"))
     mechanism = _mechanism(privacy)
+    registries = _registries(table)
     return Study(
         title=_title(table),
         kind=kind,
         purpose=table.matching("purpose", r"DUO:[0-9]{7}", "a code like DUO:0000007"),
-        registries=_registries(table),
+        registries=registries,
         overlap=_overlap(table),
         where=language.parse(cohort.text("where"), place=cohort.place("where")),
         epsilon=_epsilon(privacy),
         delta=_delta(privacy, mechanism),
         mechanism=mechanism,
         release=_release(table),
+        deposits=_deposits(table, registries),
         options=_options(table.table(options_key), nesting=0),
     )
 
@@ -315,6 +359,33 @@ def _release(table: Table) -> Release:
         minimum_cohort=_count(release, "minimum_cohort", MAX_COHORT),
         suppress_below=_count(release, "suppress_below", MAX_SUPPRESSED),
     )
+
+
+def _deposits(table: Table, online: tuple[str, ...]) -> Deposits | None:
+    if "deposits" not in table.content:
+        return None
+    deposits = table.table("deposits")
+    deposits.only(("envelope", "registries", "patients", "days"))
+    envelope = deposits.text("envelope") if "envelope" in deposits.content else ENVELOPES[0]
+    if envelope not in ENVELOPES:
+        wanted = " or ".join(ENVELOPES)
+        raise StudyError(f"{deposits.place('envelope')}: wanted {wanted}, got {shown(envelope)}")
+    names = _registries(deposits) if deposits.content.get("registries") else ()
+    for name in names:
+        if name in online:
+            raise StudyError(
+                f"{deposits.place('registries')}: wanted registries that are not asked online, "
+                f"got {name}"
+            )
+    patients = deposits.content.get("patients", False)
+    if not isinstance(patients, bool):
+        raise StudyError(
+            f"{deposits.place('patients')}: wanted true or false, got {kind_of(patients)}"
+        )
+    if not names and not patients:
+        raise StudyError(f"{deposits.name}: deposits: wanted registries, patients = true, or both")
+    days = _count(deposits, "days", MAX_DAYS) or DAYS
+    return Deposits(envelope=envelope, registries=names, patients=patients, days=days)
 
 
 def _count(table: Table, key: str, most: int) -> int | None:
