@@ -14,6 +14,7 @@ from upcare_mpc.kinds.incidence import Incidence
 from upcare_mpc.kinds.kind import Kind, NoiseLaw, Result
 from upcare_mpc.kinds.means import Means
 from upcare_mpc.kinds.quantiles import Quantiles
+from upcare_mpc.kinds.questionnaire import Questionnaire
 from upcare_mpc.kinds.regression import Regression
 from upcare_mpc.kinds.survival import Survival
 from upcare_mpc.study.spec import Study
@@ -26,6 +27,7 @@ KINDS: Final[dict[str, Callable[[Study], Kind]]] = {
     "incidence": Incidence.of,
     "means": Means.of,
     "quantiles": Quantiles.of,
+    "questionnaire": Questionnaire.of,
     "regression": Regression.of,
     "survival": Survival.of,
 }

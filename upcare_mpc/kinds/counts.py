@@ -27,6 +27,7 @@ over all cells, shown or not.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from upcare_mpc.errors import StudyError
+from upcare_mpc.kinds.answers import Prompt, vector_of_positions
 from upcare_mpc.kinds.axes import Axis, axes_of
 from upcare_mpc.kinds.kind import COHORTS, Expected, NoiseLaw, Preview, Result, Statistic
 from upcare_mpc.kinds.options import Options
@@ -121,6 +123,21 @@ class Counts:
     def _name(self, kept: Axes) -> str:
         names = " and ".join(self.axes[axis].name for axis in kept)
         return f"margin of {names}" if names else "total"
+
+    def prompts(self) -> tuple[Prompt, ...]:
+        """What a patient is asked who deposits her own row; ``answers.Answerable``."""
+        return tuple(Prompt(axis.name, axis.labels) for axis in self.axes)
+
+    def vector(self, chosen: Mapping[str, int]) -> npt.NDArray[np.int64]:
+        """Return her vector; who leaves out an axis is in no cell, as a record would be."""
+        places = [chosen.get(axis.name) for axis in self.axes]
+        known = [place for place in places if place is not None]
+        positions: list[tuple[int, ...] | None] = [None] * len(self.strategy.measured)
+        if len(known) == len(places):
+            positions = [
+                tuple(known[axis] for axis in kept) or (0,) for kept, _ in self.strategy.measured
+            ]
+        return vector_of_positions(self.layout(), tuple(positions))
 
     def preview(self, noise: NoiseLaw) -> Preview:
         """How far the noise moves a cell, a count of each margin, and the total."""

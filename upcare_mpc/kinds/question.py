@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds import Kind, of
+from upcare_mpc.kinds.answers import Answerable
 from upcare_mpc.kinds.kind import NoiseLaw
 from upcare_mpc.privacy.gaussian import SampledGaussian
 from upcare_mpc.privacy.guarantee import Guarantee, gaussian_release, laplace_release
@@ -20,6 +21,7 @@ from upcare_mpc.study.spec import Study
 __all__ = ["MAX_STEPS", "Question", "work_out"]
 
 MAX_STEPS = 10_000
+MIXED_SOURCES = 2  # that know a patient: herself and a registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
         )
     overlap = study.overlap or network_overlap
     law, guarantee = _release(study.epsilon, study.delta, layout.sensitivity, overlap)
+    _check_deposits(study, kind, overlap)
     if study.release.minimum_cohort is not None:
         _check_minimum(study.release.minimum_cohort, layout, guarantee)
     return Question(
@@ -85,6 +88,25 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
         guarantee=guarantee,
         steps=steps,
     )
+
+
+def _check_deposits(study: Study, kind: Kind, overlap: int) -> None:
+    """Refuse deposits that cannot be made, or would count a patient more often than is stated.
+
+    A patient who deposits her own row in a table that registries fill from records is a source of
+    her own: she and her registry make two.
+    """
+    if study.deposits is None or not study.deposits.patients:
+        return
+    if not isinstance(kind, Answerable):
+        raise StudyError(
+            f"deposits.patients: wanted false with kind {study.kind}, which is not made of answers"
+        )
+    if study.kind != "questionnaire" and overlap < MIXED_SOURCES:
+        raise StudyError(
+            f"overlap: wanted at least {MIXED_SOURCES} where patients deposit what registries "
+            f"count too, got {overlap}"
+        )
 
 
 def _check_minimum(minimum: int, layout: Layout, guarantee: Guarantee) -> None:
