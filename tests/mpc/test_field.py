@@ -51,6 +51,48 @@ def test_multiplication_agrees_with_integers(values: list[int], factor: int) -> 
     assert field.multiply(words(values), factor).tolist() == [v * factor % PRIME for v in values]
 
 
+@given(VECTORS, st.data())
+def test_products_agree_with_integers(left: list[int], data: st.DataObject) -> None:
+    right = data.draw(st.lists(ELEMENTS, min_size=len(left), max_size=len(left)))
+
+    got = field.product(words(left), words(right)).tolist()
+
+    assert got == [a * b % PRIME for a, b in zip(left, right, strict=True)]
+
+
+def test_products_of_every_pair_of_edges_by_broadcasting() -> None:
+    got = field.product(words(EDGES)[:, None], words(EDGES)[None])
+
+    assert got.tolist() == [[a * b % PRIME for b in EDGES] for a in EDGES]
+
+
+@given(VECTORS)
+def test_totals_agree_with_integers(values: list[int]) -> None:
+    got = field.total(np.stack((words(values), words(values[::-1]))))
+
+    assert got.tolist() == [[sum(values) % PRIME]] * 2
+
+
+def test_the_total_of_many_large_elements_does_not_overflow() -> None:
+    many = np.full(1 << 20, PRIME - 1, np.uint64)
+
+    assert field.total(many).tolist() == [-(1 << 20) % PRIME]
+    assert field.total(words([])).tolist() == [0]
+
+
+def test_a_word_that_is_p_is_drawn_again() -> None:
+    """So elements are exactly uniform: each of the p values comes from 8 words."""
+    script = [[PRIME, 5, PRIME], [PRIME, 7], [0]]
+    asked = []
+
+    def scripted(count: int) -> Words:
+        asked.append(count)
+        return words(script[len(asked) - 1]) << np.uint64(3) | np.uint64(len(asked))
+
+    assert field.uniform(scripted, 3).tolist() == [0, 5, 7]
+    assert asked == [3, 2, 1]
+
+
 def test_multiplication_agrees_with_integers_at_every_pair_of_edges() -> None:
     for factor in EDGES:
         got = field.multiply(words(EDGES), factor).tolist()

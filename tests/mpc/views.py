@@ -50,7 +50,7 @@ Ints = npt.NDArray[np.int64]
 @contextmanager
 def tiny_field() -> Iterator[None]:
     """Run sharing and conversion mod 7."""
-    gf._lagrange.cache_clear()
+    gf.lagrange.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gf, "BITS", BITS)
         patch.setattr(gf, "PRIME", PRIME)
@@ -59,7 +59,7 @@ def tiny_field() -> Iterator[None]:
         patch.setattr(gf, "_SPARE", np.uint64(64 - BITS))
         patch.setattr(conversion, "BITS", BITS)
         yield
-    gf._lagrange.cache_clear()
+    gf.lagrange.cache_clear()
 
 
 class Watched(Boolean):

@@ -29,11 +29,15 @@ __all__ = [
     "decode",
     "encode",
     "from_bytes",
+    "lagrange",
     "multiply",
     "negate",
     "open_shares",
+    "product",
     "share",
     "to_bytes",
+    "total",
+    "uniform",
 ]
 
 BITS = 61
@@ -44,6 +48,7 @@ Words = npt.NDArray[np.uint64]
 
 _P = np.uint64(PRIME)
 _SHIFT = np.uint64(BITS)
+_HALF = np.uint64(32)
 _LOW32 = np.uint64(0xFFFFFFFF)
 _LOW29 = np.uint64((1 << 29) - 1)
 _SPARE = np.uint64(64 - BITS)
@@ -74,8 +79,6 @@ def negate(values: Words) -> Words:
 def multiply(values: Words, factor: int) -> Words:
     """Multiply a vector by a public field element.
 
-    The 122-bit product is built from 32-bit halves: with ``a = a1 2^32 + a0`` and
-    ``b = b1 2^32 + b0``, ``2^64 = 8 (mod p)`` and ``x 2^32 = (x >> 29) + (x mod 2^29) 2^32``.
     Small factors of either sign, as in most Lagrange coefficients, take one multiplication.
     """
     factor %= PRIME
@@ -83,12 +86,39 @@ def multiply(values: Words, factor: int) -> Words:
         return _reduce(values * np.uint64(factor))
     if PRIME - factor <= _SMALL:
         return _reduce((_P - values) * np.uint64(PRIME - factor))
-    b0, b1 = np.uint64(factor & 0xFFFFFFFF), np.uint64(factor >> 32)
-    a0, a1 = values & _LOW32, values >> np.uint64(32)
+    return product(values, np.array(factor, np.uint64))
+
+
+def product(left: Words, right: Words) -> Words:
+    """Multiply field elements cell by cell; shapes are broadcast against each other.
+
+    The 122-bit product is built from 32-bit halves: with ``a = a1 2^32 + a0`` and
+    ``b = b1 2^32 + b0``, ``2^64 = 8 (mod p)`` and ``x 2^32 = (x >> 29) + (x mod 2^29) 2^32``.
+    """
+    a0, a1 = left & _LOW32, left >> _HALF
+    b0, b1 = right & _LOW32, right >> _HALF
     top = _reduce(a1 * b1) << np.uint64(3)  # a1, b1 < 2^29; the shift stays below 2^64
     middle = a1 * b0 + a0 * b1  # < 2^62
-    shifted = (middle >> np.uint64(29)) + ((middle & _LOW29) << np.uint64(32))
+    shifted = (middle >> np.uint64(29)) + ((middle & _LOW29) << _HALF)
     return _reduce(_reduce(top) + _reduce(shifted) + _reduce(a0 * b0))
+
+
+def total(values: Words) -> Words:
+    """Add up fewer than 2^32 field elements along the last axis; ``(.., n)`` gives ``(.., 1)``."""
+    low = (values & _LOW32).sum(axis=-1, dtype=np.uint64, keepdims=True)  # below 2^64
+    high = (values >> _HALF).sum(axis=-1, dtype=np.uint64, keepdims=True)
+    return add(_reduce(low), multiply(_reduce(high), 1 << 32))
+
+
+def uniform(random: Callable[[int], Words], count: int) -> Words:
+    """Draw field elements that are exactly uniform if ``random(k)`` gives uniform 64-bit words.
+
+    A 61-bit word that is p is drawn again. Whoever reads the same words draws the same elements.
+    """
+    drawn = random(count) >> _SPARE
+    while (again := np.flatnonzero(drawn == _P)).size:
+        drawn[again] = random(again.size) >> _SPARE
+    return drawn
 
 
 def encode(integers: npt.NDArray[np.int64]) -> Words:
@@ -143,7 +173,7 @@ def share(vector: Words, *, parties: int, threshold: int, random: Callable[[int]
 
 
 @cache
-def _lagrange(points: tuple[int, ...], at: int) -> tuple[int, ...]:
+def lagrange(points: tuple[int, ...], at: int = 0) -> tuple[int, ...]:
     """Lagrange coefficients that carry values at ``points`` to the point ``at``, mod p."""
     coefficients = []
     for x in points:
@@ -158,10 +188,10 @@ def _lagrange(points: tuple[int, ...], at: int) -> tuple[int, ...]:
 
 def combine(shares: Sequence[Words], points: Sequence[int], *, at: int = 0) -> Words:
     """Evaluate at ``at`` the polynomial through the given shares (degree below their number)."""
-    total = np.zeros_like(shares[0])
-    for coefficient, values in zip(_lagrange(tuple(points), at), shares, strict=True):
-        total = add(total, multiply(values, coefficient))
-    return total
+    result = np.zeros_like(shares[0])
+    for coefficient, values in zip(lagrange(tuple(points), at), shares, strict=True):
+        result = add(result, multiply(values, coefficient))
+    return result
 
 
 def open_shares(shares: dict[int, Words], *, threshold: int) -> Words:

@@ -20,7 +20,7 @@ failures to open are one error with one text.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -186,10 +186,22 @@ def _decrypt(sealed: bytes, key: X25519PrivateKey, info: bytes, sender: str) -> 
         raise OpeningError(f"the sealed share of {sender} does not open") from None
 
 
-def output_statement(session: bytes, index: int, agreement: bytes, sealed: bytes) -> bytes:
-    """The bytes a computing party signs with its output: what was agreed, and what it sealed."""
+def output_statement(
+    session: bytes, index: int, agreement: bytes, sealed: bytes, dropped: Sequence[int] = ()
+) -> bytes:
+    """The bytes a computing party signs with its output: what was agreed, and what it sealed.
+
+    Args:
+        session: Digest of the session descriptor.
+        index: The party's place in the roster.
+        agreement: What all computing parties agreed on.
+        sealed: The sealed share.
+        dropped: Places of patients' deposits that did not enter; 4 bytes each, at the end.
+    """
+    places = (place.to_bytes(4, "big") for place in dropped)
+    content = hashlib.sha256(sealed).digest()
     return b"upcare/v1/output-statement|" + b"".join(
-        (session, index.to_bytes(2, "big"), agreement, hashlib.sha256(sealed).digest())
+        (session, index.to_bytes(2, "big"), agreement, content, *places)
     )
 
 

@@ -1,0 +1,81 @@
+"""The key that deposits are encrypted to, dealt by its holders among themselves.
+
+    s = s_1 + .. + s_h        e = e_1 + .. + e_h        b = e - a s mod (q, X^N + 1)
+
+Holder j of h draws ``s_j`` ternary and ``e_j`` centred binomial and shares both, as vectors over
+F_q, in one MPyC input; the sums and ``a s`` are local, because the product by a public polynomial
+is linear; ``b`` is opened. So b belongs to the shared s by construction, and no holder chooses it.
+What holder j keeps is its share ``sigma_j`` of s, of degree t on the points 1 to h. Any t + 1
+holders can decrypt, in a later session, whatever its own number of parties is.
+
+Public: ``a``, from a seed that all know before, and ``b``. Secret: all else.
+
+Adversary: up to t honest-but-curious holders, and anybody who sees b. t shares of an honest ``s_j``
+and ``e_j`` are uniform, whatever they are; b and t shares determine the shares of b that are sent.
+To whoever knows all other ``s_k`` and ``e_k`` the key is that of one honest holder: an RLWE sample
+with ternary secret (``he.parameters``). A holder that DEVIATES can spoil the key or add more noise
+than stated. That all holders have the same b shows when each signs it.
+
+Cost: 2 rounds; ``2 N`` elements of 22 bytes from each holder to each, then N elements to t of them.
+
+Source: additive key generation as in Asharov et al., "Multiparty computation with low
+communication, computation and interaction via threshold FHE", EUROCRYPT 2012; Shamir-shared
+instead, so that a holder may be missing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from upcare_mpc.he import ring
+from upcare_mpc.he.parameters import N, Q
+from upcare_mpc.he.sampling import binomial, expand, ternary
+from upcare_mpc.he.scheme import PublicKey
+from upcare_mpc.mpc.engine import Engine
+
+__all__ = ["DealtKey", "deal_key"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DealtKey:
+    """What one holder has of the key that was dealt.
+
+    Attributes:
+        public: The public key, the same at all holders.
+        sigma: ``(N,)`` this holder's share of s, at the point ``index + 1``. Secret.
+    """
+
+    public: PublicKey
+    sigma: list[int] = field(repr=False)
+
+
+async def deal_key(engine: Engine, *, seed: bytes, random: Callable[[int], bytes]) -> DealtKey:
+    """Make a fresh key together; every holder calls it, in a session of all h of them.
+
+    Args:
+        engine: This holder's runtime, installed as the process's MPyC runtime; its threshold t may
+            be less than ``(h - 1) // 2``.
+        seed: 32 public bytes that nobody could choose, the digest of the collection.
+        random: ``random(k)`` gives k uniform bytes, known to this holder alone.
+
+    Raises:
+        ProtocolError: A peer sent something else than elements of F_q.
+        LinkError: A peer is lost.
+    """
+    secure = engine.SecFld(modulus=Q)
+
+    def array(elements: Sequence[int]) -> Any:
+        return secure.array(secure.field.array(np.array(elements, dtype=object), check=False))
+
+    drawn = [*ternary(random).tolist(), *binomial(random).tolist()]
+    first, *others = engine.input(array([value % Q for value in drawn]))
+    gathered = await engine.gather(sum(others, first))
+    shares = [int(value) for value in gathered.value]
+    sigma, error = shares[:N], shares[N:]
+    width = ring.DENSE_WIDTH
+    product = ring.fold(ring.pack(expand(seed), width) * ring.pack(sigma, width), width)
+    opened = await engine.output(array([(e - x) % Q for e, x in zip(error, product, strict=True)]))
+    public = PublicKey(seed=seed, b=tuple(int(element) for element in opened.value))
+    return DealtKey(public=public, sigma=sigma)
