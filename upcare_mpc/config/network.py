@@ -33,12 +33,14 @@ class PlatformFile:
         registries: Address that registries attend, ``host:port``; mutual TLS.
         researchers: Address that researchers call, ``host:port``; the platform's certificate only.
         gigabytes_per_registry: Room for the vault of each registry.
+        deposit_gigabytes: Room for the deposits of all collections together.
     """
 
     folder: Path
     registries: str
     researchers: str
     gigabytes_per_registry: int = 100
+    deposit_gigabytes: int = 100
 
 
 def load_agreement(folder: Path) -> Agreement:
@@ -57,7 +59,7 @@ def load_agreement(folder: Path) -> Agreement:
 def load_platform(folder: Path) -> PlatformFile:
     """Read ``platform.toml`` of the platform's folder."""
     table = Table.read(folder / "platform.toml")
-    table.only("version", "listen", "vault")
+    table.only("version", "listen", "vault", "deposits")
     table.version()
     listen = table.table("listen")
     listen.only("registries", "researchers")
@@ -66,8 +68,13 @@ def load_platform(folder: Path) -> PlatformFile:
         registries=listen.text("registries"),
         researchers=listen.text("researchers"),
     )
-    if "vault" not in table.content:
-        return file
-    vault = table.table("vault")
-    vault.only("gigabytes_per_registry")
-    return replace(file, gigabytes_per_registry=vault.integer("gigabytes_per_registry", 1, 10**6))
+    if "vault" in table.content:
+        vault = table.table("vault")
+        vault.only("gigabytes_per_registry")
+        room = vault.integer("gigabytes_per_registry", 1, 10**6)
+        file = replace(file, gigabytes_per_registry=room)
+    if "deposits" in table.content:
+        deposits = table.table("deposits")
+        deposits.only("gigabytes")
+        file = replace(file, deposit_gigabytes=deposits.integer("gigabytes", 1, 10**6))
+    return file

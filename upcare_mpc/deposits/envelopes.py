@@ -26,9 +26,8 @@ from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.deposits.key import CollectionKey
 from upcare_mpc.deposits.submission import MAX_DEPOSIT_BYTES
 from upcare_mpc.errors import ProtocolError
-from upcare_mpc.he.parameters import Q_BYTES, N
-from upcare_mpc.he.proof import prove, verify
-from upcare_mpc.he.scheme import Ciphertext, encrypt
+from upcare_mpc.he.proof import BLOCK_PROOF_BYTES, prove, verify
+from upcare_mpc.he.scheme import BLOCK_BYTES, Ciphertext, blocks_of, encrypt
 from upcare_mpc.mpc import field
 from upcare_mpc.mpc.field import Words
 from upcare_mpc.study.packed import pack, unpack
@@ -43,7 +42,6 @@ _SEALED: Final = b"UDS1"
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _HPKE_BYTES: Final = 48  # encapsulated key and tag
 _AROUND_BYTES: Final = 16 << 10  # certificate, ticket, signature, lengths
-_PROOF_BYTES: Final = 3 + 4 + 4 + 8  # responses for a coefficient
 
 
 def wrap(
@@ -140,8 +138,7 @@ def open_share(
 def most_bytes(collection: Collection) -> int:
     """Return what a whole deposit of a collection has at most; nothing longer needs to be read."""
     if collection.envelope == "rlwe":
-        blocks = -(-collection.cells // N)
-        payload = blocks * N * (2 * Q_BYTES + _PROOF_BYTES)
+        payload = blocks_of(collection.cells) * (BLOCK_BYTES + BLOCK_PROOF_BYTES)
     else:
         payload = collection.parties * (8 * collection.cells + _HPKE_BYTES)
     return payload + _AROUND_BYTES

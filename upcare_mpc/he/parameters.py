@@ -19,7 +19,7 @@ from fractions import Fraction
 from typing import Final
 
 __all__ = [
-    "CHALLENGE_WEIGHT",
+    "CHALLENGE_BITS",
     "DELTA",
     "ERROR_BOUND",
     "FLOOD_BITS",
@@ -40,7 +40,7 @@ Q_BYTES: Final = 22
 T: Final = (1 << 61) - 1
 DELTA: Final = (Q - 1) // T
 ERROR_BOUND: Final = 21
-CHALLENGE_WEIGHT: Final = 14
+CHALLENGE_BITS: Final = 160
 FLOOD_BITS: Final = 110
 MAX_DEPOSITS: Final = 1 << 16
 
@@ -60,13 +60,15 @@ def fresh_error(holders: int) -> int:
 def flooding_distance(*, cells: int, deposits: int, holders: int) -> Fraction:
     """Bound how much what opens in a conversion tells beyond uniform values; exact arithmetic.
 
-    One honest party's flood is uniform over ``2^(FLOOD_BITS + 1)`` values; error and wrap units
-    shift it by at most ``deposits * fresh_error + holders``. Statistical distance, for all cells.
+    One honest party's flood is uniform over ``2^(FLOOD_BITS + 1)`` values. Errors shift it, and so
+    does one unit for each wrap around t of the sum of the deposits and of the parties' masks:
+    by at most ``deposits * (fresh_error + 1) + holders``. Statistical distance, for all cells, of
+    deposits that were encrypted as ``scheme`` does; docs/deposits/proof.md says what others add.
 
     Args:
         cells: Of the vector that is converted.
         deposits: That were added up in it.
         holders: h.
     """
-    shift = deposits * fresh_error(holders) + holders
+    shift = deposits * (fresh_error(holders) + 1) + holders
     return Fraction(cells * shift, 1 << (FLOOD_BITS + 1))

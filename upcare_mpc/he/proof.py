@@ -7,7 +7,7 @@ For each block, with witness (u, e_0, e_1, m), Fiat-Shamir with aborts:
 
     masks      y_u, y_0, y_1 uniform in boxes, y_m uniform modulo t
     first      t_0 = b y_u + y_0 + Delta y_m,   t_1 = a y_u + y_1
-    challenge  c = 14 coefficients of +1 or -1, the rest 0, from a hash h (159 bits)
+    challenge  c = h_0 + h_1 X + .. + h_159 X^159, the first 160 bits of a hash h
     response   z_u = y_u + c u,  z_0 = y_0 + c e_0 - k,  z_1 = y_1 + c e_1,  z_m = y_m + c m - t k
     check      z_u, z_0, z_1 in the inner boxes, and h is the hash of
                t_0 = b z_u + z_0 + Delta z_m - c c_0,  t_1 = a z_u + z_1 - c c_1
@@ -18,8 +18,13 @@ given out is uniform whatever the witness. h covers the parameters, the key, the
 ciphertext and the number of the block: a proof fits one submitter, one deposit, one collection.
 
 What is proved is RELAXED: short (u, e_0, e_1) and some m for ``f c_0, f c_1``, with f a difference
-of two challenges. It is no range proof: cells may be anything. See docs/deposits/proof.md for the
-argument, its slack, and what it does not exclude.
+of two challenges. So witnesses x/f get through whose f divides many differences. Bits in a row
+keep that rare: c is uniform modulo ``(1 - X)^j``, and hits a residue with probability ``2^-j``.
+Sparse signs, as in signatures, do not: ``1 - X`` divides ALL differences of 14 signs, and
+``1 - X^64``, which is 64 bits of the key, one in 2^25.
+
+It is no range proof: cells may be anything. See docs/deposits/proof.md for the argument, its slack,
+and what it does not exclude.
 
 Source: Lyubashevsky, "Lattice signatures without trapdoors", EUROCRYPT 2012, with uniform masks as
 in his ASIACRYPT 2009 paper. Adversary: any submitter, with the platform.
@@ -36,7 +41,7 @@ from gmpy2 import mpz
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.he import ring
 from upcare_mpc.he.parameters import (
-    CHALLENGE_WEIGHT,
+    CHALLENGE_BITS,
     DELTA,
     ERROR_BOUND,
     PARAMETERS,
@@ -51,14 +56,15 @@ from upcare_mpc.study.packed import framed
 
 __all__ = ["BLOCK_PROOF_BYTES", "TRIES", "prove", "verify"]
 
-REACH_U: Final = CHALLENGE_WEIGHT  # of c u
-REACH_1: Final = CHALLENGE_WEIGHT * ERROR_BOUND  # of c e_1
-REACH_0: Final = REACH_1 + CHALLENGE_WEIGHT  # of c e_0 - k
-WIDTH: Final = 16 * N  # of a box of masks, in reaches
+REACH_U: Final = CHALLENGE_BITS  # of c u
+REACH_1: Final = CHALLENGE_BITS * ERROR_BOUND  # of c e_1
+REACH_0: Final = REACH_1 + CHALLENGE_BITS  # of c e_0 - k
+BOX_U: Final = (1 << 23) - 1  # what three bytes hold
+BOX_E: Final = (1 << 31) - 1  # what four bytes hold
 TRIES: Final = 200  # 0.17^200 is below 2^-500
 
-_BOUNDS: Final = (REACH_U * WIDTH, REACH_0 * WIDTH, REACH_1 * WIDTH)
-_INNER: Final = (REACH_U * (WIDTH - 1), REACH_0 * (WIDTH - 1), REACH_1 * (WIDTH - 1))
+_BOXES: Final = (BOX_U, BOX_E, BOX_E)
+_INNER: Final = (BOX_U - REACH_U, BOX_E - REACH_0, BOX_E - REACH_1)
 _VERSION: Final = b"\x01"
 _HASH_BYTES: Final = 32
 _U_BYTES: Final = 3
@@ -66,7 +72,6 @@ BLOCK_PROOF_BYTES: Final = _HASH_BYTES + N * (_U_BYTES + 4 + 4 + 8)
 
 Integers = npt.NDArray[np.int64]
 Plain = npt.NDArray[np.uint64]
-Challenge = list[tuple[int, int]]  # position and sign
 
 
 def prove(key: PublicKey, encrypted: Encrypted, *, context: bytes, random: Random) -> bytes:
@@ -99,14 +104,12 @@ def verify(key: PublicKey, ciphertext: Ciphertext, proof: bytes, *, context: byt
     holds = len(proof) == 1 + len(blocks) * BLOCK_PROOF_BYTES and proof[:1] == _VERSION
     if holds:
         prefix = _prefix(key, ciphertext, context)
+        starts = range(1, len(proof), BLOCK_PROOF_BYTES)
         holds = all(
             _holds(
-                key,
-                prefix + number.to_bytes(4),
-                block,
-                proof[1 + number * BLOCK_PROOF_BYTES :][:BLOCK_PROOF_BYTES],
+                key, prefix + number.to_bytes(4), block, proof[start : start + BLOCK_PROOF_BYTES]
             )
-            for number, block in enumerate(blocks)
+            for number, (block, start) in enumerate(zip(blocks, starts, strict=True))
         )
     if not holds:
         raise ProtocolError("a deposit's proof does not hold")
@@ -120,7 +123,7 @@ def _prefix(key: PublicKey, ciphertext: Ciphertext, context: bytes) -> bytes:
 def _prove_block(key: PublicKey, prefix: bytes, witness: Witness, random: Random) -> bytes:
     packed = key.wide
     for _ in range(TRIES):
-        y_u, y_0, y_1 = (uniform_box(bound, random) for bound in _BOUNDS)
+        y_u, y_0, y_1 = (uniform_box(bound, random) for bound in _BOXES)
         y_m = uniform_plain(random)
         first = _first(packed, y_u, y_0, y_1, y_m, minus=(mpz(0), mpz(0)))
         h = _hash(prefix, first)
@@ -139,9 +142,7 @@ def _holds(key: PublicKey, prefix: bytes, block: bytes, proof: bytes) -> bool:
     z_u, z_0, z_1, z_m = _decode(proof[_HASH_BYTES:])
     if not _inside((z_u, z_0, z_1)) or int(z_m.max()) >= T:
         return False
-    c = np.zeros(N, np.int64)
-    for position, sign in _challenge(h):
-        c[position] = sign
+    c = np.pad(_challenge(h), (0, N - CHALLENGE_BITS))
     packed_c, middle = ring.pack_short(c, ring.SHORT_WIDTH), N * Q_BYTES
     c_0, c_1 = (ring.widened(half) * packed_c for half in (block[:middle], block[middle:]))
     first = _first(key.wide, z_u, z_0, z_1, z_m, minus=(c_0, c_1))
@@ -172,27 +173,21 @@ def _hash(prefix: bytes, first: bytes) -> bytes:
     return hashlib.sha256(prefix + first).digest()
 
 
-def _challenge(h: bytes) -> Challenge:
-    """Positions and signs from SHAKE256: words of 16 bits, 13 for the place, one for the sign."""
-    stream = hashlib.shake_256(b"upcare/v1/deposit-challenge|" + h).digest(512)
-    found: dict[int, int] = {}
-    for at in range(0, len(stream), 2):
-        word = int.from_bytes(stream[at : at + 2], "little")
-        if len(found) < CHALLENGE_WEIGHT:
-            found.setdefault(word % N, -1 if word & N else 1)
-    return list(found.items())
+def _challenge(h: bytes) -> Integers:
+    """``(160,)`` the lowest coefficients of c, 0 or 1; the others are 0."""
+    octets = np.frombuffer(h, np.uint8)
+    return np.unpackbits(octets, count=CHALLENGE_BITS, bitorder="little").astype(np.int64)
 
 
-def _times(c: Challenge, short: Integers) -> Integers:
-    """The sparse product c v modulo X^N + 1, over the integers."""
-    total = np.zeros(N, np.int64)
-    for position, sign in c:
-        total[position:] += sign * short[: N - position]
-        total[:position] -= sign * short[N - position :]
-    return total
+def _times(c: Integers, short: Integers) -> Integers:
+    """The product c v modulo X^N + 1, over the integers; exact below 2^55."""
+    full = np.convolve(short, c)
+    product = full[:N]
+    product[: CHALLENGE_BITS - 1] -= full[N:]
+    return product
 
 
-def _plain_response(c: Challenge, y_m: Plain, m: Plain) -> tuple[Plain, Integers]:
+def _plain_response(c: Integers, y_m: Plain, m: Plain) -> tuple[Plain, Integers]:
     """``y_m + c m = z_m + t k`` over the integers, with z_m in [0, t)."""
     low = (y_m & np.uint64(0xFFFFFFFF)).astype(np.int64)
     high = (y_m >> np.uint64(32)).astype(np.int64)
@@ -201,11 +196,8 @@ def _plain_response(c: Challenge, y_m: Plain, m: Plain) -> tuple[Plain, Integers
     high += low >> 32  # rounds down, so what is left of low is not negative
     k = high >> 29
     z_m = ((high & ((1 << 29) - 1)) << 32) + (low & 0xFFFFFFFF) + k  # 2^61 = 1 mod t
-    k -= z_m < 0
-    z_m += np.where(z_m < 0, T, 0)
-    k += z_m >= T
-    z_m -= np.where(z_m >= T, T, 0)
-    return z_m.astype(np.uint64), k
+    over = z_m >= T
+    return np.where(over, z_m - T, z_m).astype(np.uint64), k + over
 
 
 def _inside(responses: Iterable[Integers]) -> bool:

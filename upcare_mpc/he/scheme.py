@@ -23,13 +23,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from gmpy2 import mpz
 
-from upcare_mpc.errors import ProtocolError
+from upcare_mpc.errors import InputError, ProtocolError
 from upcare_mpc.he import ring
 from upcare_mpc.he.parameters import DELTA, Q_BYTES, N, Q, T
 from upcare_mpc.he.sampling import Random, binomial, expand, ternary
@@ -171,12 +171,17 @@ def encrypt(key: PublicKey, cells: npt.ArrayLike, random: Random) -> Encrypted:
 
     Args:
         key: The joint key.
-        cells: ``(n,)`` integers below t/2 in magnitude, or elements modulo t. Secret.
+        cells: ``(n,)`` integers between -t and t; those below 0 stand for t more. Secret.
         random: Uniform bytes; known to nobody else.
+
+    Raises:
+        InputError: A cell is none of these.
 
     Cost: two products of polynomials a block; 360,448 bytes a block.
     """
     vector = np.asarray(cells)
+    if vector.dtype.kind not in "iu" or vector.ndim != 1 or not _fits(vector):
+        raise InputError(f"cells are integers below {T} in magnitude, in one row")
     plain = np.where(vector < 0, vector + T, vector).astype(np.uint64)
     n = len(plain)
     padded = np.zeros(blocks_of(n) * N, np.uint64)
@@ -187,6 +192,10 @@ def encrypt(key: PublicKey, cells: npt.ArrayLike, random: Random) -> Encrypted:
         blocks.append(_block(key.narrow, witness))
         witnesses.append(witness)
     return Encrypted(Ciphertext(n, tuple(blocks)), tuple(witnesses))
+
+
+def _fits(vector: npt.NDArray[np.integer[Any]]) -> bool:
+    return vector.size == 0 or (int(vector.min()) > -T and int(vector.max()) < T)
 
 
 def _block(packed: tuple[mpz, mpz], witness: Witness) -> bytes:

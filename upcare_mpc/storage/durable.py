@@ -8,7 +8,7 @@ from pathlib import Path
 
 from upcare_mpc.errors import ConfigError
 
-__all__ = ["flush", "held", "replace_text"]
+__all__ = ["flush", "held", "replace_bytes", "replace_text"]
 
 
 @contextmanager
@@ -37,11 +37,16 @@ def flush(path: Path) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a small file so that a crash leaves the old one or the new one, whole; mode 600."""
+    """Write a small file of text as ``replace_bytes`` does."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a crash leaves the old one or the new one, whole; mode 600."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")  # two commands may write at once
     try:
         fresh.touch(mode=0o600)
-        fresh.write_text(text, "utf-8")
+        fresh.write_bytes(content)
         flush(fresh)
         fresh.replace(path)
     finally:

@@ -27,8 +27,10 @@ __all__ = [
     "BANKS",
     "BOARD",
     "CODES",
+    "COLLECTIONS",
     "CONSENTS",
     "COORDINATOR",
+    "DEPOSITS",
     "EVENTS",
     "FRAGMENTS",
     "JOURNAL",
@@ -64,7 +66,7 @@ _node = MetaData()
 _coordinator = MetaData()
 
 NODE = Schema(owner="node", version=3, tables=_node)
-COORDINATOR = Schema(owner="coordinator", version=2, tables=_coordinator)
+COORDINATOR = Schema(owner="coordinator", version=3, tables=_coordinator)
 
 # A registry's chain of ledger events and approvals; see upcare_mpc.journal.
 JOURNAL = Table(
@@ -197,7 +199,8 @@ EVENTS = Table(
 )
 
 # What belongs to a session: its descriptor, certificates, outputs (each sealed to the researcher
-# by one computing registry), and signed words about charges.
+# by one computing registry), and signed words about charges. And what belongs to a collection:
+# the holders' certificates and signed keys.
 PAPERS = Table(
     "papers",
     _coordinator,
@@ -205,6 +208,32 @@ PAPERS = Table(
     Column("kind", Text, primary_key=True),
     Column("party", Text, primary_key=True),
     Column("content", LargeBinary, nullable=False),
+)
+
+# What is collected for which question; see upcare_mpc.storage.deposits.
+COLLECTIONS = Table(
+    "collections",
+    _coordinator,
+    Column("collection", LargeBinary, primary_key=True),
+    Column("question", LargeBinary, ForeignKey(STUDIES.c.digest), nullable=False, index=True),
+    Column("number", Integer, nullable=False, unique=True),  # in the order in which they began
+    Column("canonical", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+)
+
+# Deposits, each in a file of its own; what is here stays when the file goes.
+DEPOSITS = Table(
+    "deposits",
+    _coordinator,
+    Column("collection", LargeBinary, ForeignKey(COLLECTIONS.c.collection), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("role", Text, nullable=False),
+    Column("submitter", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("receipt", LargeBinary, nullable=False),
+    UniqueConstraint("collection", "role", "submitter"),
 )
 
 # What the board is about: key ceremonies and requests for keys.

@@ -132,8 +132,9 @@ class Studies:
         sources: Collection[str],
         time: datetime,
         error: str | None = None,
+        request: bytes | None = None,
     ) -> None:
-        """Change the state, if it is one of ``sources`` now.
+        """Change the state, if it is one of ``sources`` now, and the request if one is given.
 
         Raises:
             RefusedError: It is in another state.
@@ -148,7 +149,12 @@ class Studies:
             connection.execute(
                 STUDIES.update()
                 .where(STUDIES.c.digest == digest)
-                .values(state=state, error=error, updated=utc_text(time))
+                .values(
+                    state=state,
+                    error=error,
+                    request=known.request if request is None else request,
+                    updated=utc_text(time),
+                )
             )
 
     def renew(self, digest: bytes, *, request: bytes, state: str, time: datetime) -> None:
