@@ -354,3 +354,19 @@ def test_the_platforms_file_says_how_much_room_a_vault_has(tmp_path: Path) -> No
         load("gigabyte_per_registry = 7")
     with pytest.raises(ConfigError, match="missing key 'gigabytes_per_registry'"):
         load("")
+
+
+def test_the_platforms_file_says_how_much_room_deposits_have(tmp_path: Path) -> None:
+    addresses = 'version = 1\n[listen]\nregistries = "a:1"\nresearchers = "a:2"\n'
+
+    def load(lines: str) -> int:
+        (tmp_path / "platform.toml").write_text(addresses + lines)
+        return load_platform(tmp_path).deposit_gigabytes
+
+    assert load("") == 100
+    assert load("[deposits]\ngigabytes = 7\n[vault]\ngigabytes_per_registry = 9") == 7
+    for room in ("0", "1000001", '"7"'):
+        with pytest.raises(ConfigError, match="gigabytes: wanted a whole number"):
+            load(f"[deposits]\ngigabytes = {room}")
+    with pytest.raises(ConfigError, match="did you mean gigabytes"):
+        load("[deposits]\ngigabyte = 7")

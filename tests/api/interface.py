@@ -4,7 +4,7 @@ import asyncio
 import datetime
 import json
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Self
@@ -53,6 +53,7 @@ PARTS: ResultParts = read_result(
                 "agreement": "22" * 32,
                 "sealed": "AQIDBA==",
                 "signature": "3045",
+                "dropped": [4, 7],
             }
         ],
         "spent": [
@@ -64,6 +65,10 @@ PARTS: ResultParts = read_result(
                 "delta": "1/1099511627776",
                 "signature": "3046",
             }
+        ],
+        "collection": "eyJiIjoxfQ==",
+        "findings": [
+            {"collection": "33" * 32, "findings": "eyJjIjoxfQ==", "signature": "3047"},
         ],
     }
 )
@@ -122,6 +127,8 @@ class FakeGateway(Gateway):
     Attributes:
         asked: Question digest to what was submitted, in order.
         story: Phases that everybody hears.
+        deposits: That a study has taken which is collecting; None: none is collecting.
+        without: Registries without which one was closed.
         parts: What a finished study has.
         fails: Raised by every call, if set.
         silent_after: Tell so many events, and then nothing.
@@ -130,6 +137,8 @@ class FakeGateway(Gateway):
     asked: dict[bytes, SignedRequest] = field(default_factory=dict)
     story: tuple[str, ...] = DONE
     parts: ResultParts = ()
+    deposits: int | None = None
+    without: tuple[str, ...] = ()
     fails: Exception | None = None
     silent_after: int | None = None
     calls: list[str] = field(default_factory=list)
@@ -171,6 +180,18 @@ class FakeGateway(Gateway):
         known = key in self.asked
         self.asked[key] = request
         return asked.digest, known
+
+    async def close_study(
+        self, request: SignedRequest, without: Sequence[str]
+    ) -> tuple[bytes, int]:
+        self._call("close_study")
+        asked = self._question(request)
+        if question_digest(asked.digest, request.signing_key) not in self.asked:
+            raise StudyError("this researcher has not submitted such a study")
+        if self.deposits is None:
+            raise RefusedError("the study is not collecting deposits; it is done")
+        self.without = tuple(without)
+        return asked.digest, self.deposits
 
     async def studies(self, authorization: Authorization) -> list[ListedStudy]:
         self._call("studies")

@@ -47,6 +47,18 @@ def test_it_asks_and_follows_as_over_grpc(interface: Interface) -> None:
     assert [event.last for event in story] == [False] * (len(DONE) - 1) + [True]
 
 
+def test_it_closes_as_over_grpc(interface: Interface) -> None:
+    interface.platform.deposits = 3
+    with interface.rest() as rest:
+        rest.submit(study())
+        assert rest.close(study(), ["de-b"]) == 3
+        interface.platform.deposits = None
+        with pytest.raises(RefusedError, match="not collecting"):
+            rest.close(study())
+
+    assert interface.platform.without == ("de-b",)
+
+
 def test_the_catalogue_is_read_page_by_page(
     interface: Interface, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import time
 from fractions import Fraction
 
+import httpx
 import pytest
 from interface import (
     DONE,
@@ -120,6 +121,40 @@ def test_a_study_is_new_once(interface: Interface) -> None:
     assert (first.json()["known"], second.json()["known"]) == (False, True)
     assert first.headers["Location"] == f"/v1/studies/{study().digest.hex()}"
     assert first.json()["study_digest"] == study().digest.hex()
+
+
+def closing(
+    interface: Interface, *without: str, path: str = "", scope: str = "studies:write"
+) -> httpx.Response:
+    """Say that the deposits of the study are complete."""
+    request = request_json(interface.me.request(study(), now=time.time()))
+    return interface.ask(
+        "POST",
+        f"/studies/{path or study().digest.hex()}/close",
+        json={"request": request, "without": list(without)},
+        headers=bearing(token(interface.me, scope)),
+    )
+
+
+def test_a_study_that_collects_is_closed(interface: Interface) -> None:
+    interface.submit()
+    interface.platform.deposits = 12
+
+    closed = closing(interface, "fr-a")
+
+    assert closed.status_code == 200
+    assert closed.json() == {"study_digest": study().digest.hex(), "deposits": 12}
+    assert interface.platform.without == ("fr-a",)
+
+
+def test_only_what_collects_is_closed_and_by_whom_it_belongs_to(interface: Interface) -> None:
+    problem(closing(interface), "not_found")
+    interface.submit()
+    assert "not collecting" in problem(closing(interface), "refused")
+    interface.platform.deposits = 12
+    problem(closing(interface, path="00" * 32), "not_found")
+    problem(closing(interface, scope="studies:read"), "token.scope")
+    problem(closing(interface, "no name"), "request")
 
 
 def test_studies_are_listed_newest_first_in_pages(interface: Interface) -> None:

@@ -80,7 +80,10 @@ def test_no_header_does_worse_than_to_be_refused(text: str) -> None:
         read_authorization(text)
 
 
-@given(st.sampled_from(["descriptor", "certificates", "outputs", "spent"]), ANYTHING)
+@given(
+    st.sampled_from(["descriptor", "certificates", "outputs", "spent", "collection", "findings"]),
+    ANYTHING,
+)
 def test_no_envelope_does_worse_than_to_be_refused(name: str, value: Any) -> None:
     try:
         read_result(result_json(PARTS) | {name: value})

@@ -9,7 +9,7 @@ import pytest
 
 from upcare_mpc.cli.main import run
 
-for _folder in ("consent", "attacks"):  # said.py, vault_world.py
+for _folder in ("consent", "attacks", "client"):  # said.py, vault_world.py, gathering.py
     sys.path.insert(0, str(Path(__file__).parents[1] / _folder))
 
 

@@ -1,6 +1,6 @@
 """A platform in memory: it tells the story it is given, breaks when told, and holds one answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
@@ -43,6 +43,7 @@ class FakePlatform:
     lost_results: int = 0
     silent: bool = False
     submitted: list[bytes] = field(default_factory=list)
+    closed: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
     listened: int = 0
     connections: int = 0
 
@@ -67,6 +68,11 @@ class FakePlatform:
         known = study.digest in self.submitted
         self.submitted.append(study.digest)
         return known
+
+    def close(self, study: spec.Study, without: Sequence[str] = ()) -> int:
+        self.closed.append((study.digest, tuple(without)))
+        self.events = story("closing", *DONE[1:])
+        return 5
 
     def watch(self, study: bytes) -> Iterator[Event]:
         self.listened += 1

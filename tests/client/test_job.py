@@ -111,6 +111,18 @@ def test_a_refusal_is_an_error_in_the_words_of_who_refused(sealed: Sealed) -> No
         submitted(FakePlatform(sealed, events=story("submitted", "refused"))).wait(quiet=True)
 
 
+def test_a_study_that_collects_is_closed_and_then_answered(sealed: Sealed) -> None:
+    fake = FakePlatform(sealed, events=story("submitted", "collecting"))
+    waiting = submitted(fake)
+    with pytest.raises(RefusedError, match=r"collecting it is; close\(\) ends that"):
+        waiting.wait(quiet=True)
+
+    assert waiting.close(without=["de-b"]) == 5
+
+    assert waiting.wait(quiet=True).noisy.tolist() == NOISY.tolist()
+    assert fake.closed == [(sealed.study.digest, ("de-b",))]
+
+
 def test_a_failure_is_an_error(sealed: Sealed) -> None:
     with pytest.raises(SessionError, match=r"^failed it is$"):
         submitted(FakePlatform(sealed, events=story("submitted", "failed"))).wait(quiet=True)

@@ -66,6 +66,20 @@ def test_arms_keep_the_order_in_which_they_are_written() -> None:
     assert study.question(1).layout.tables[0].dimensions[0].labels == ("z", "a")
 
 
+def test_deposits_are_stated_as_in_a_file_and_questions_keep_their_order() -> None:
+    study = Study.questionnaire(
+        **ASKED, deposits={"patients": True}, questions={"Z?": ["yes", "no"], "A?": ["no", "yes"]}
+    )
+
+    assert study.spec.deposits is not None
+    assert (study.spec.deposits.patients, study.spec.deposits.envelope) == (True, "rlwe")
+    assert [table.dimensions[0].labels for table in study.question(1).layout.tables] == [
+        ("yes", "no"),
+        ("no", "yes"),
+    ]
+    assert Study.counts(**ASKED, by=["grade"]).spec.deposits is None
+
+
 def test_a_saved_study_is_the_same_study(tmp_path: Path) -> None:
     study = Study.counts(**{**ASKED, "title": "Stades à la française"}, by=["grade"])
 
@@ -132,6 +146,8 @@ def test_every_option_of_a_statistic_is_an_argument_of_its_constructor(kind: str
     for first in MODELS if kind == "regression" else ({},):
         study = json.loads(Study.counts(**ASKED, by=["grade"]).text)
         del study["counts"]
+        if kind == "questionnaire":
+            study["deposits"] = {"patients": True}
         with pytest.raises(StudyError) as caught:
             Study.parse(json.dumps({**study, "kind": kind, kind: {**first, "zzzzzzzz": 1}}))
         known |= set(str(caught.value).partition("known: ")[2].split(", "))
@@ -211,6 +227,12 @@ def test_every_option_of_a_statistic_is_an_argument_of_its_constructor(kind: str
             **ASKED,
             variable={"variable": "age", "from": 0, "to": 119, "width": 5},
             probabilities=[10, 50, 90],
+        ),
+        lambda: Study.questionnaire(
+            **ASKED,
+            deposits={"patients": True, "days": 7},
+            questions={"Smoked?": ["never", "once"], "Health?": ["poor", "fair", "good"]},
+            cross=[["Smoked?", "Health?"]],
         ),
     ],
 )

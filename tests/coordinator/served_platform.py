@@ -22,6 +22,7 @@ from upcare_mpc.link.certificates import Authority, Identity, Network, Role, new
 from upcare_mpc.link.vaults import FetchedVault, KeptVault
 from upcare_mpc.storage.board import Board
 from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.deposits import Deposits
 from upcare_mpc.storage.schema import COORDINATOR
 from upcare_mpc.storage.studies import Studies
 from upcare_mpc.vault.edition import Edition, head_bytes, signed_bytes
@@ -33,12 +34,15 @@ AGREEMENT = Agreement(name="test", overlap=1, committee=3)
 class ServedPlatform:
     """The platform of a network; use as a context manager."""
 
-    def __init__(self, folder: Path, *, gigabytes_per_registry: int = 1) -> None:
+    def __init__(
+        self, folder: Path, *, gigabytes_per_registry: int = 1, deposit_room: int = 10**9
+    ) -> None:
         now = datetime.datetime.now(datetime.UTC)
         self.authority = new_authority("test", now=now)
         self.network = Network(self.authority.certificate_pem)
         self.registries, self.researchers = (f"127.0.0.1:{port}" for port in _free_ports(2))
         self.vaults = folder / "state" / "vault"
+        self._room = deposit_room
         self._file = PlatformFile(
             folder=folder,
             registries=self.registries,
@@ -65,7 +69,9 @@ class ServedPlatform:
         url = f"sqlite:///{self._file.folder / 'coordinator.db'}"
         with Database(url, COORDINATOR) as database:
             self.board = Board(database)
-            platform = Platform(identity, AGREEMENT, Studies(database))
+            self.studies = Studies(database)
+            self.deposits = Deposits(database, self._file.folder / "deposits", room=self._room)
+            platform = Platform(identity, AGREEMENT, self.studies, self.deposits)
             servers = await serve(platform, self.board, identity, self._file)
             self._ready.set()
             await self._end.wait()

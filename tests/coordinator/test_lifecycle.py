@@ -27,7 +27,6 @@ def test_every_state_has_its_sources_and_every_open_state_an_end() -> None:
     assert SOURCES.keys() == set(State)
     for state in State:
         if not state.final:
-            assert state in SOURCES[State.REFUSED]
             assert state in SOURCES[State.FAILED]
 
 

@@ -17,6 +17,7 @@ from upcare_mpc.errors import ProtocolError
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.link.statements import question_digest
 from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.deposits import Deposits
 from upcare_mpc.storage.schema import COORDINATOR
 from upcare_mpc.storage.studies import Studies
 from upcare_mpc.study.spec import Study
@@ -36,6 +37,7 @@ class World:
             Identity.load(folder / "platform", now=now),
             Agreement(name="test", overlap=1, committee=3),
             self.studies,
+            Deposits(database, folder / "deposits", room=0),
         )
         self.me, self.other = (self._researcher(folder, name) for name in ("me", "other"))
 

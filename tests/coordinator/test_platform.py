@@ -23,6 +23,7 @@ from upcare_mpc.link.certificates import Identity
 from upcare_mpc.link.statements import question_digest
 from upcare_mpc.node.session import no_output
 from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.deposits import Deposits
 from upcare_mpc.storage.schema import COORDINATOR
 from upcare_mpc.storage.studies import Studies, StudyEvent
 
@@ -64,9 +65,10 @@ class Together:
         self.identity = Identity.load(folder / "platform", now=now())
         self.database = Database(f"sqlite:///{folder / 'coordinator.db'}", COORDINATOR)
         self.studies = Studies(self.database)
+        self.deposits = Deposits(self.database, folder / "deposits", room=0)
 
     def platform(self) -> Platform:
-        return Platform(self.identity, self.network.agreement, self.studies)
+        return Platform(self.identity, self.network.agreement, self.studies, self.deposits)
 
     def run(self, story: Callable[[Platform], Coroutine[Any, Any, Any]]) -> Any:
         """Run a story with all registries attending."""

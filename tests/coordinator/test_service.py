@@ -19,6 +19,7 @@ from upcare_mpc.errors import ConfigError
 from upcare_mpc.link.certificates import Authority, Identity, host_of
 from upcare_mpc.storage.board import Board
 from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.deposits import Deposits
 from upcare_mpc.storage.schema import COORDINATOR
 from upcare_mpc.storage.studies import Studies
 
@@ -49,7 +50,8 @@ def knock(
         first, second = (f"localhost:{port}" for port in _free_ports(2))
         file = PlatformFile(folder=folder, registries=first, researchers=second)
         with Database(f"sqlite:///{folder / 'coordinator.db'}", COORDINATOR) as database:
-            platform = Platform(identity, AGREEMENT, Studies(database))
+            deposits = Deposits(database, folder / "deposits", room=0)
+            platform = Platform(identity, AGREEMENT, Studies(database), deposits)
             servers = await serve(platform, Board(database), identity, file)
             options = [("grpc.ssl_target_name_override", host_of("platform", "platform"))]
             try:
@@ -133,7 +135,8 @@ def test_anyone_who_reaches_the_researchers_port_may_read_the_catalogue(folder: 
 
     async def ask() -> coordinator_pb2.CatalogueResponse:
         with Database(f"sqlite:///{folder / 'coordinator.db'}", COORDINATOR) as database:
-            platform = Platform(identity, AGREEMENT, Studies(database))
+            deposits = Deposits(database, folder / "deposits", room=0)
+            platform = Platform(identity, AGREEMENT, Studies(database), deposits)
             platform.catalogue.hear("de-a", coordinator_pb2.Join(version="1", availability=said))
             servers = await serve(platform, Board(database), identity, file)
             trust = grpc.ssl_channel_credentials((folder / "net" / "ca.pem").read_bytes())
@@ -158,7 +161,8 @@ def test_a_port_in_use_is_said_in_one_line(folder: Path) -> None:
 
     async def serve_twice() -> None:
         with Database(f"sqlite:///{folder / 'coordinator.db'}", COORDINATOR) as database:
-            platform = Platform(identity, AGREEMENT, Studies(database))
+            deposits = Deposits(database, folder / "deposits", room=0)
+            platform = Platform(identity, AGREEMENT, Studies(database), deposits)
             servers = await serve(platform, Board(database), identity, file)
             try:
                 await serve(platform, Board(database), identity, file)

@@ -6,6 +6,7 @@ would make a finished study one that cannot be opened, or a refund one that is r
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,7 +49,9 @@ class Session:
         }
         made = study_pb2.Output(**{**fields, **changed})
         made.signature = self.network.identity(name).sign(
-            output_statement(made.session_digest, made.index, made.agreement, made.sealed)
+            output_statement(
+                made.session_digest, made.index, made.agreement, made.sealed, made.dropped
+            )
         )
         return made
 
@@ -95,7 +98,25 @@ def test_what_is_truly_signed_is_kept(session: Session) -> None:
     assert session.run.failures == {}
 
 
+def test_what_an_output_leaves_out_is_kept_as_it_is_signed(session: Session) -> None:
+    session.descriptor = replace(session.descriptor, deposits=bytes(32))
+    session.run.descriptor = session.descriptor
+    session.says("de-a", output=session.output("de-a", dropped=[0, 3, 70_000]))
+    assert session.run.failures == {}
+
+    (_, _, kept) = session.kept[0]
+    assert list(study_pb2.Output.FromString(kept).dropped) == [0, 3, 70_000]
+    for wrong in ([3, 0], [3, 3]):
+        session.says("de-b", output=session.output("de-b", dropped=wrong))
+    unsigned = session.output("de-c", dropped=[1])
+    unsigned.dropped[:] = []
+    session.says("de-c", output=unsigned)
+    assert len(session.kept) == 1
+    assert set(session.run.failures) == {"de-b", "de-c"}
+
+
 WRONG_OUTPUTS: list[Callable[[Session], study_pb2.Output]] = [
+    lambda s: s.output("de-a", dropped=[0]),  # there are no deposits
     lambda s: s.output("de-b", index=0),  # signed by another registry
     lambda s: s.output("de-a", index=1),
     lambda s: s.output("de-a", session_digest=bytes(32)),

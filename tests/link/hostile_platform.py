@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from upcare_mpc._proto.upcare.board.v1 import board_pb2_grpc
+from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2_grpc
 from upcare_mpc._proto.upcare.vault.v1 import vault_pb2_grpc
 from upcare_mpc.link.certificates import Identity
 
@@ -24,6 +25,8 @@ def serving(identity: Identity, **answers: Answer) -> Iterator[str]:
     for register, servicer in (
         (board_pb2_grpc.add_BoardServicer_to_server, board_pb2_grpc.BoardServicer),
         (board_pb2_grpc.add_FilingServicer_to_server, board_pb2_grpc.FilingServicer),
+        (deposit_pb2_grpc.add_DepositingServicer_to_server, deposit_pb2_grpc.DepositingServicer),
+        (deposit_pb2_grpc.add_CollectingServicer_to_server, deposit_pb2_grpc.CollectingServicer),
         (vault_pb2_grpc.add_KeepingServicer_to_server, vault_pb2_grpc.KeepingServicer),
         (vault_pb2_grpc.add_FetchingServicer_to_server, vault_pb2_grpc.FetchingServicer),
     ):

@@ -36,7 +36,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("holders")
     now = datetime.datetime.now(datetime.UTC)
     authority = new_authority("test", now=now)
-    for name in (f"holder-{number}" for number in range(5)):
+    for name in (f"holder-{number}" for number in range(7)):
         certificate, key = authority.admit(name, "registry", now=now)
         (folder / name).mkdir()
         (folder / name / "ca.pem").write_bytes(authority.certificate_pem)
@@ -60,7 +60,7 @@ def deal(network: Path, holders: int, threshold: int, story: str = "deal") -> li
     try:
         ports = [int(process.stdout.readline()) for process in processes if process.stdout]
         line = json.dumps(ports) + "\n"
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(holders) as pool:
             ends = list(pool.map(lambda process: process.communicate(line, timeout=60), processes))
     finally:
         for process in processes:
@@ -88,7 +88,7 @@ class Dealt:
         return [value - Q if value > Q // 2 else value for value in joined]
 
 
-@pytest.fixture(scope="module", params=[(3, 1), (5, 1), (5, 2)], ids=str)
+@pytest.fixture(scope="module", params=[(3, 1), (5, 1), (5, 2), (7, 1)], ids=str)
 def dealt(network: Path, request: pytest.FixtureRequest) -> Dealt:
     return Dealt(network, *request.param)
 

@@ -30,6 +30,7 @@ from upcare_mpc.node.snapshot import load_snapshot, renewed, snapshots_of
 from upcare_mpc.storage.bank import BankMarks
 from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.holdings import Holdings
 from upcare_mpc.storage.schema import NODE
 from upcare_mpc.storage.snapshot_rows import pseudonym
 from upcare_mpc.study.descriptor import Descriptor
@@ -264,6 +265,7 @@ def registries(
                 cells=party.bank_cells,
                 life=os.urandom(LIFE_BYTES),
             ),
+            Holdings(database, party.state_folder / "holdings"),
             renew=partial(renewed, party.data, party.state_folder, freezes),
             log=log.append,
         )

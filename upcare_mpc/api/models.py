@@ -8,7 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 __all__ = [
     "CatalogueItem",
     "CataloguePage",
+    "Closed",
+    "Closing",
     "EventItem",
+    "FindingsItem",
     "Health",
     "KindItem",
     "Kinds",
@@ -194,12 +197,33 @@ class Submitted(_Model):
     known: bool = Field(description="It was there already, running or answered: at no cost.")
 
 
+class Closing(_Model):
+    """That the deposits of a study are complete: the study, signed anew."""
+
+    request: SignedStudy
+    without: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}$")]] = Field(
+        default=[],
+        max_length=64,
+        description="Registries of the study that do not attend, without which it shall run.",
+        examples=[["de-c"]],
+    )
+
+
+class Closed(_Model):
+    """A study whose deposits are complete; it runs now."""
+
+    study_digest: Digest
+    deposits: int = Field(description="How many were taken, before any check.")
+
+
 class StudyItem(_Model):
     """How far a study is."""
 
     study_digest: Digest
     title: str
-    state: str = Field(description="submitted, waiting, running, done, refused or failed.")
+    state: str = Field(
+        description="submitted, waiting, collecting, running, done, refused or failed."
+    )
     reason: str = Field(description="Why it was refused or failed; else empty.")
     submitted: datetime
     changed: datetime
@@ -230,6 +254,7 @@ class OutputItem(_Model):
     agreement: Digest
     sealed: Base64
     signature: str
+    dropped: list[int] = Field(description="Deposits that were no valid answer.")
 
 
 class SpentItem(_Model):
@@ -243,6 +268,14 @@ class SpentItem(_Model):
     signature: str
 
 
+class FindingsItem(_Model):
+    """What one holder has found about the deposits."""
+
+    collection: Digest
+    findings: Base64 = Field(description="Canonical.")
+    signature: str
+
+
 class SealedResult(_Model):
     """All that the platform has of a finished study. Only the researcher's key opens it."""
 
@@ -250,6 +283,8 @@ class SealedResult(_Model):
     certificates: list[str] = Field(description="PEM, in the order of the roster.")
     outputs: list[OutputItem]
     spent: list[SpentItem]
+    collection: Base64 | None = Field(description="Canonical; null for a study without deposits.")
+    findings: list[FindingsItem]
 
 
 class Receipts(_Model):

@@ -4,6 +4,7 @@ GET  /health     /kinds   /variables      no token
 GET  /catalogue                           scope catalogue
 POST /previews                            scope studies:read; body: the signed question
 POST /studies                             scope studies:write; body: the signed question
+POST /studies/{digest}/close              scope studies:write; body: the question, signed anew
 GET  /studies    /studies/{digest}        scope studies:read; header: authorization "list"
 GET  /studies/{digest}/events             scope studies:read; header: authorization "watch"
 GET  /studies/{digest}/result, /receipts  scope results; header: authorization "result"
@@ -32,6 +33,8 @@ from upcare_mpc.api.events import EVENTS_CONTENT, EventStream
 from upcare_mpc.api.models import (
     CatalogueItem,
     CataloguePage,
+    Closed,
+    Closing,
     Health,
     KindItem,
     Kinds,
@@ -213,6 +216,22 @@ async def submit(
     response.status_code = 200 if answer.known else 201
     response.headers["Location"] = f"/v1/studies/{answer.study_digest}"
     return answer
+
+
+@router.post("/studies/{digest}/close", tags=["studies"], responses=declared(*_ASKED, "not_found"))
+async def close(service: ServiceOf, token: WriteToken, digest: _Digest, sent: Closing) -> Closed:
+    """End the collecting of a study's deposits, and run it.
+
+    Deposits themselves are not sent through this interface.
+    """
+    request = _request(sent.request, token)
+    if Study.from_canonical(request.study).digest.hex() != digest:
+        raise ProblemError("not_found", "the signed study is another than the one in the address")
+    try:
+        closed, deposits = await service.upstream.close_study(request, sent.without)
+    except StudyError:
+        raise _unknown() from None
+    return Closed(study_digest=closed.hex(), deposits=deposits)
 
 
 # -- following ------------------------------------------------------------------------------------

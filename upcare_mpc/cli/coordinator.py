@@ -9,11 +9,13 @@ import click
 from upcare_mpc.cli.processes import hold, log_line, run_until_stopped
 from upcare_mpc.config import load_agreement, load_platform
 from upcare_mpc.coordinator.platform import Platform
+from upcare_mpc.coordinator.service import BYTES_PER_GIGABYTE
 from upcare_mpc.coordinator.service import serve as start_servers
 from upcare_mpc.errors import ConfigError
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.storage.board import Board
 from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.deposits import Deposits
 from upcare_mpc.storage.schema import COORDINATOR
 from upcare_mpc.storage.studies import Studies
 
@@ -50,7 +52,12 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
 
     async def work() -> None:
         with Database(f"sqlite:///{state / 'coordinator.db'}", COORDINATOR) as database:
-            platform = Platform(identity, agreement, Studies(database))
+            deposits = Deposits(
+                database,
+                state / "deposits",
+                room=file.deposit_gigabytes * BYTES_PER_GIGABYTE,
+            )
+            platform = Platform(identity, agreement, Studies(database), deposits)
             servers = await start_servers(platform, Board(database), identity, file)
             log_line("platform", f"registries at {file.registries}")
             log_line("platform", f"researchers at {file.researchers}")

@@ -2,8 +2,11 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +15,7 @@ from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
 from upcare_mpc.cli.study import follow, preview_lines, read_study
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.config import DataFiles, load_data
-from upcare_mpc.errors import ConfigError, DataError
+from upcare_mpc.errors import ConfigError, DataError, SessionError
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.link.certificates import host_of, party_of_host
 from upcare_mpc.study.spec import Study
@@ -37,47 +40,73 @@ DEFAULT_OVERLAP = 2
     metavar="NAME=KIND",
     help="Declare treatment records complete: surgery, radio or systemic. Repeatable.",
 )
+@click.option(
+    "--deposit",
+    "deposit",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="A registry that runs no node and deposits its table, and its data. Repeatable.",
+)
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path),
+    help="Patients' answers, as CSV: a column a question, a row a patient.",
+)
 @click.option("--study", "file", type=click.Path(path_type=Path), required=True, help="Study file.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for result and plots."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def local(
-    data: tuple[str, ...], complete: tuple[str, ...], file: Path, out: Path | None, as_json: bool
+    data: tuple[str, ...],
+    complete: tuple[str, ...],
+    deposit: tuple[str, ...],
+    answers: Path | None,
+    file: Path,
+    out: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Run one study over registries on this machine: real node processes, gRPC, TLS.
+
+    Of a study with deposits, tables of --deposit and --answers are deposited before it is closed.
 
     Example: upcare local --data de-a=parties/de-a --data de-b=parties/de-b
     --data fr-a=parties/fr-a --study study.toml --out result
     """
     asked = read_study(file)
-    work_out(asked, network_overlap=asked.overlap or DEFAULT_OVERLAP)  # before any process starts
-    sources = local_data(data, complete)
-    missing = [name for name in asked.registries if name not in sources]
-    if missing:
-        raise ConfigError(f"the study asks {missing[0]}; give its data: --data {missing[0]}=PATH")
-    others = [name for name in sources if name not in asked.registries]
-    if others:
-        names = ", ".join(asked.registries)
-        raise ConfigError(f"--data {others[0]}: the study does not ask {others[0]}, but {names}")
-    start = time.perf_counter()
-    network = local_network(asked, {name: sources[name] for name in asked.registries})
+    # Before any process starts:
+    question = work_out(asked, network_overlap=asked.overlap or DEFAULT_OVERLAP)
+    sources = _sources_of("--data", local_data(data, complete), asked.registries)
+    depositing = () if asked.deposits is None else asked.deposits.registries
+    offline = _sources_of("--deposit", local_data(deposit, ()), depositing)
+    if answers is not None and (asked.deposits is None or not asked.deposits.patients):
+        raise ConfigError("--answers: the study takes no deposits of patients")
+    patients = [] if answers is None else _local_deposits().read_answers(answers, question)
+    watch = _Watch()
+    network = local_network(asked, sources, offline)
     with network:
         network.wait_until_attending(asked)
-        started = time.perf_counter()
+        watch.lap("start")
         with PlatformClient(network.researcher) as platform:
             if not as_json:
                 question, other = preview_lines(asked, network.overlap)
                 show.print_preview(question, other, platform.preview(asked))
             platform.submit(asked)
-            follow(platform, asked, quiet=as_json)
+            if follow(platform, asked, quiet=as_json).phase == "collecting":
+                watch.lap("key")
+                deposits = _local_deposits()
+                collection = deposits.collecting(network, asked)
+                deposits.deposit_all(network, collection)
+                deposits.answer_all(network, collection, patients)
+                watch.lap("deposits")
+                platform.close(asked)
+                last = follow(platform, asked, quiet=as_json)
+                if last.phase == "collecting":
+                    raise SessionError(last.text)
             opened = platform.result(asked)
-        answered = time.perf_counter()
-    seconds = {
-        "start": round(started - start, 3),
-        "study": round(answered - started, 3),
-        "total": round(time.perf_counter() - start, 3),
-    }
+        watch.lap("study")
+    seconds = watch.seconds()
     if as_json:
         click.echo(json.dumps(show.as_json(opened, seconds=seconds)))
     else:
@@ -87,10 +116,54 @@ def local(
             show.talk.print(f"wrote {path}")
 
 
-def local_network(asked: Study, data: dict[str, DataFiles]) -> LocalNetwork:
+class _Watch:
+    """Seconds of each phase, and of all."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, phase: str) -> None:
+        """A phase ends here."""
+        now = time.perf_counter()
+        self._laps[phase] = round(now - self._last, 3)
+        self._last = now
+
+    def seconds(self) -> dict[str, float]:
+        """What each phase took."""
+        return {**self._laps, "total": round(time.perf_counter() - self._start, 3)}
+
+
+def _local_deposits() -> Any:
+    """The module that deposits; loaded by studies that take deposits alone."""
+    return import_module("upcare_mpc.cli.local_deposits")
+
+
+def _sources_of(
+    option: str, given: dict[str, DataFiles], wanted: Sequence[str]
+) -> dict[str, DataFiles]:
+    """The data of the registries that a study names, in its order.
+
+    Raises:
+        ConfigError: Some are missing, or others given.
+    """
+    for name in wanted:
+        if name not in given:
+            raise ConfigError(f"the study asks {name}; give its data: {option} {name}=PATH")
+    for name in given:
+        if name not in wanted:
+            names = ", ".join(wanted) or "nobody"
+            raise ConfigError(f"{option} {name}: the study does not ask {name}, but {names}")
+    return {name: given[name] for name in wanted}
+
+
+def local_network(
+    asked: Study, data: dict[str, DataFiles], offline: dict[str, DataFiles] | None = None
+) -> LocalNetwork:
     """A network whose agreement is what the study assumes (or the default overlap)."""
     return LocalNetwork(
         data=data,
+        offline=offline or {},
         overlap=asked.overlap or DEFAULT_OVERLAP,
         policy=LocalPolicy(purposes=[asked.purpose]),
     )

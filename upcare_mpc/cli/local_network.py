@@ -57,6 +57,7 @@ class LocalNetwork:
         policy: Of every registry that has no other.
         policies: Of single registries.
         committee: How many registries compute.
+        offline: Registry to its data, of those that run no node.
         folder: Where everything lies; made and removed by the context manager.
     """
 
@@ -65,6 +66,7 @@ class LocalNetwork:
     policy: LocalPolicy
     policies: Mapping[str, LocalPolicy] = field(default_factory=dict)
     committee: int = 3
+    offline: Mapping[str, Source] = field(default_factory=dict)
     folder: Path = field(default=Path())
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -179,7 +181,7 @@ class LocalNetwork:
         key = new_researcher(
             self.folder / "researcher", identity_folder=network, platform=researchers
         )
-        for name, data in self.data.items():
+        for name, data in {**self.data, **self.offline}.items():
             folder = self.party_folder(name)
             admit_party(network, name, role="registry", out=folder / "identity")
             (folder / "party.toml").write_text(

@@ -33,6 +33,7 @@ COMMANDS = {  # loaded when asked for: a node need not load what only plots need
     "researcher": "upcare_mpc.cli.researcher:researcher",
     "catalogue": "upcare_mpc.cli.catalogue:catalogue",
     "study": "upcare_mpc.cli.study:study",
+    "deposit": "upcare_mpc.cli.deposit:deposit",
     "local": "upcare_mpc.cli.local:local",
     "demo": "upcare_mpc.cli.demo:demo",
     "breach": "upcare_mpc.cli.breach:breach",

@@ -24,9 +24,10 @@ from upcare_mpc.node.snapshot import load_snapshot, renewed
 from upcare_mpc.storage.bank import BankMarks
 from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.holdings import Holdings
 from upcare_mpc.storage.schema import NODE
 
-__all__ = ["load_identity", "node", "open_database", "party_option"]
+__all__ = ["freezes_of", "load_identity", "node", "open_database", "party_option"]
 
 party_option = click.option(
     "--party",
@@ -58,13 +59,7 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
     ctx.with_resource(hold(party.state_folder, "node"))
     shutil.rmtree(party.state_folder / "spill", ignore_errors=True)  # what a crash has left
     database = ctx.with_resource(open_database(party))
-    freezes = Freezes(
-        folder=party.state_folder / "consents",
-        consents=Consents(database),
-        data_set=party.name,
-        calendar=party.data.consents,
-        today=lambda: datetime.datetime.now(datetime.UTC).date(),
-    )
+    freezes = freezes_of(party, database)
     snapshot = load_snapshot(party.data, party.state_folder, freezes)
     log_line(party.name, snapshot.origin)
 
@@ -81,6 +76,7 @@ def serve(ctx: click.Context, folder: Path, with_parent: bool) -> None:
                 cells=party.bank_cells,
                 life=os.urandom(LIFE_BYTES),
             ),
+            Holdings(database, party.state_folder / "holdings"),
             renew=partial(renewed, party.data, party.state_folder, freezes),
             log=lambda text: log_line(party.name, text),
         )
@@ -207,6 +203,17 @@ def open_database(party: PartyFile) -> Database:
     """Open, or make, the database of a party folder."""
     party.state_folder.mkdir(parents=True, exist_ok=True)
     return Database(f"sqlite:///{party.state_folder / 'node.db'}", NODE)
+
+
+def freezes_of(party: PartyFile, database: Database) -> Freezes:
+    """What patients have said, frozen at the fixed points of the registry's calendar."""
+    return Freezes(
+        folder=party.state_folder / "consents",
+        consents=Consents(database),
+        data_set=party.name,
+        calendar=party.data.consents,
+        today=lambda: datetime.datetime.now(datetime.UTC).date(),
+    )
 
 
 def _digest(text: str) -> bytes:

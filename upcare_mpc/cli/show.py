@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from upcare_mpc.client.platform import Answer
-from upcare_mpc.client.result import OpenedResult
+from upcare_mpc.client.result import Charged, OpenedResult
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.kind import COHORTS
 from upcare_mpc.kinds.question import Question
@@ -197,10 +197,8 @@ def _print_label(opened: OpenedResult) -> None:
         ("study", question.digest.hex()),
         ("session", opened.session.hex()),
         ("shares", f"{opened.opened.shares}, {checked}"),
-        (
-            "charged",
-            ", ".join(f"{r.name} {_spent(r.spent)} ({r.role})" for r in opened.registries),
-        ),
+        *_deposit_lines(label),
+        ("charged", ", ".join(f"{r.name} {_spent(r)} ({r.role})" for r in opened.registries)),
         ("adversary", str(label["adversary"])),
     )
     for name, value in rows:
@@ -220,6 +218,27 @@ def _noise_lines(scale: str, label: dict[str, Any]) -> Iterator[tuple[str, str]]
             spread = f"sd {table['noise_sd']:.3g}, 95 % within {table['error95']:.3g} of the truth"
             yield "error", f"{table['name']}: {table['cells']} cells, {spread}"
     yield "cells", str(label["cells"])
+
+
+def _deposit_lines(label: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What entered besides the online registries, and what did not."""
+    deposits = label["deposits"]
+    if deposits is None:
+        return
+    tables, patients = deposits["registries"], deposits["patients"]
+    refused, dropped = deposits["refused"], deposits["dropped"]
+    what = [f"table of {name}" for name in tables]
+    if patients or not tables:
+        what.append("1 patient" if patients == 1 else f"{patients} patients")
+    yield "deposits", ", ".join(what)
+    if refused or dropped:
+        reasons = [f"{count} for {reason}" for reason, count in refused.items()]
+        yield "left out", ", ".join((*reasons, *([f"{dropped} no answer"] if dropped else [])))
+    mask = "" if deposits["flooding"] is None else f", masks perfect up to {deposits['flooding']}"
+    holders, threshold = ", ".join(deposits["holders"]), deposits["threshold"]
+    yield "envelope", f"{deposits['envelope']}, key of {holders} (t = {threshold}){mask}"
+    if label["missing"]:
+        yield "missing", f"{', '.join(label['missing'])}: lost after the deposits were made"
 
 
 def as_json(opened: OpenedResult, *, seconds: dict[str, float]) -> dict[str, Any]:
@@ -273,8 +292,10 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _spent(spent: Loss | None) -> str:
-    return "unconfirmed" if spent is None else loss_text(spent)
+def _spent(charged: Charged) -> str:
+    if charged.spent is not None:
+        return loss_text(charged.spent)
+    return "known to itself" if charged.role == "depositing" else "unconfirmed"
 
 
 def loss_text(loss: Loss) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from upcare_mpc.cli import show
-from upcare_mpc.client.platform import PlatformClient, raise_bad_end
+from upcare_mpc.client.platform import Event, PlatformClient, raise_bad_end
 from upcare_mpc.client.preview import StudyPreview
 from upcare_mpc.client.progress import progress
 from upcare_mpc.client.researcher import Researcher
@@ -67,15 +67,46 @@ def preview(file: Path, folder: Path, as_json: bool) -> None:
 def submit(file: Path, folder: Path, as_json: bool, wait: bool) -> None:
     """Submit a study; the same study again finds its stored answer and costs nothing.
 
+    A study that takes deposits collects them then, until `upcare study close`.
+
     Example: upcare study submit study.toml --as me --wait
     """
     asked, researcher = read_study(file), Researcher.load(folder)
     with PlatformClient(researcher) as platform:
         known = platform.submit(asked)
-        if wait:
-            follow(platform, asked, quiet=as_json)
+        last = follow(platform, asked, quiet=as_json) if wait else None
+    if last is not None and last.phase == "collecting" and not as_json:
+        _say_what_is_next(asked, file)
     digest = asked.digest.hex()
     click.echo(json.dumps({"study_digest": digest, "known": known}) if as_json else digest)
+
+
+@study.command()
+@_file
+@as_option
+@_json
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="NAME",
+    help="Run without this registry of the study, which is lost. Repeatable.",
+)
+@click.option("--wait/--no-wait", default=False, help="Follow the study to its end.")
+def close(file: Path, folder: Path, *, as_json: bool, without: tuple[str, ...], wait: bool) -> None:
+    """End the collecting of a study's deposits, and run it.
+
+    Nobody deposits any more then. If the run fails, close it again: the same deposits are used.
+
+    Example: upcare study close study.toml --as me --wait
+    """
+    asked, researcher = read_study(file), Researcher.load(folder)
+    with PlatformClient(researcher) as platform:
+        taken = platform.close(asked, without)
+        last = follow(platform, asked, quiet=as_json) if wait else None
+    if last is not None and last.phase == "collecting":
+        raise SessionError(last.text)
+    digest = asked.digest.hex()
+    click.echo(json.dumps({"study_digest": digest, "deposits": taken}) if as_json else digest)
 
 
 @study.command()
@@ -132,6 +163,19 @@ def read_study(file: Path) -> Study:
     return study
 
 
+def _say_what_is_next(asked: Study, file: Path) -> None:
+    """Tell who can deposit now, and how the study goes on."""
+    deposits = asked.deposits
+    if deposits is None:
+        return
+    if deposits.registries:
+        names = " and ".join(deposits.registries)
+        show.talk.print(f"now {names} can deposit: upcare deposit table COLLECTION --party FOLDER")
+    if deposits.patients:
+        show.talk.print("now patients can answer: on their registry's page, or by upcare deposit")
+    show.talk.print(f"then: upcare study close {file.name} --as FOLDER --wait")
+
+
 def preview_lines(asked: Study, network_overlap: int) -> tuple[Question, Question | None]:
     """The study as asked, and for comparison with overlap 2 where it is asked with 1."""
     question = work_out(asked, network_overlap=network_overlap)
@@ -140,8 +184,11 @@ def preview_lines(asked: Study, network_overlap: int) -> tuple[Question, Questio
     return question, work_out(replace(asked, overlap=2), network_overlap=network_overlap)
 
 
-def follow(platform: PlatformClient, asked: Study, *, quiet: bool) -> None:
-    """Print a study's story until it ends.
+def follow(platform: PlatformClient, asked: Study, *, quiet: bool) -> Event:
+    """Print a study's story until it ends, or until it collects deposits.
+
+    Returns:
+        The last event: ``done`` or ``collecting``.
 
     Raises:
         RefusedError, SessionError: It ended without a result.
@@ -151,5 +198,5 @@ def follow(platform: PlatformClient, asked: Study, *, quiet: bool) -> None:
             tell(event)
             if event.last:
                 raise_bad_end(event)
-                return
+                return event
     raise SessionError("the platform ended the story before the study ended")

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from upcare_mpc.client.deposits import DepositClient
     from upcare_mpc.client.job import Job
     from upcare_mpc.client.network import Network
     from upcare_mpc.client.platform import Event
@@ -22,9 +23,19 @@ if TYPE_CHECKING:
     from upcare_mpc.client.study import Study
     from upcare_mpc.client.study_result import Label, StudyResult
 
-__all__ = ["Event", "Job", "Label", "Network", "Study", "StudyPreview", "StudyResult"]
+__all__ = [
+    "DepositClient",
+    "Event",
+    "Job",
+    "Label",
+    "Network",
+    "Study",
+    "StudyPreview",
+    "StudyResult",
+]
 
 _HOMES: Final = {
+    "DepositClient": "deposits",
     "Event": "platform",
     "Job": "job",
     "Label": "study_result",

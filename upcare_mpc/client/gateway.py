@@ -4,7 +4,7 @@ The public interface uses it. It holds no key: it can pass signed messages on, o
 asks what and when, as the platform does. Results pass sealed.
 """
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +53,8 @@ class ListedStudy:
     Attributes:
         digest: Of the study, 32 bytes.
         title: One line.
-        state: ``submitted``, ``waiting``, ``running``, ``done``, ``refused`` or ``failed``.
+        state: ``submitted``, ``waiting``, ``collecting``, ``running``, ``done``, ``refused`` or
+            ``failed``.
         reason: Why it was refused or failed; else empty.
         submitted: When it was first submitted.
         changed: When its state last changed.
@@ -110,6 +111,15 @@ class Gateway:
         with _said():
             response = await self._stub.Submit(message, timeout=CALL_S)
         return response.study_digest, bool(response.known)
+
+    async def close_study(
+        self, request: SignedRequest, without: Sequence[str]
+    ) -> tuple[bytes, int]:
+        """Close a study that is collecting; return its digest, and how many deposits it took."""
+        message = coordinator_pb2.CloseRequest(request=request, without=without)
+        with _said():
+            response = await self._stub.Close(message, timeout=CALL_S)
+        return response.study_digest, int(response.deposits)
 
     async def studies(self, authorization: Authorization) -> list[ListedStudy]:
         """List the studies of the key that has signed, newest first."""

@@ -7,7 +7,7 @@ the same study submitted again, tomorrow or from another machine with the same k
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from upcare_mpc.client.platform import Event, raise_bad_end
@@ -15,7 +15,7 @@ from upcare_mpc.client.progress import progress
 from upcare_mpc.client.researcher import REQUEST_SECONDS
 from upcare_mpc.client.study import Study
 from upcare_mpc.client.study_result import StudyResult
-from upcare_mpc.errors import LinkError
+from upcare_mpc.errors import LinkError, RefusedError
 
 if TYPE_CHECKING:
     from upcare_mpc.client.network import Network
@@ -91,6 +91,22 @@ class Job:
                     f"the study has not ended within {limit:g} s; it goes on, wait for it again"
                 )
 
+    def close(self, *, without: Sequence[str] = ()) -> int:
+        """End the collecting of the study's deposits; it runs then, ``wait`` for it.
+
+        Args:
+            without: Registries of the study that do not attend, and without which it shall run.
+
+        Returns:
+            How many deposits were taken, before any check.
+
+        Raises:
+            RefusedError: It is not collecting, or a registry is missing; it still collects.
+            LinkError: The platform cannot be reached.
+        """
+        with self._network.platform() as platform:
+            return platform.close(self.study.spec, without)
+
     def wait(self, timeout_s: float | None = None, *, quiet: bool = False) -> StudyResult:
         """Follow the study to its end, then fetch, check and open the answer.
 
@@ -99,7 +115,8 @@ class Job:
             quiet: Do not show the story.
 
         Raises:
-            RefusedError: A registry or the platform has said no; the text says who and why.
+            RefusedError: A registry or the platform has said no; the text says who and why. Or the
+                study collects deposits: ``close`` it first.
             SessionError: It ended without a result; the text says why.
             LinkError: The platform stays away, or the time is over; the study goes on.
             OpeningError, ProtocolError: The answer is not what the registries signed.
@@ -109,6 +126,8 @@ class Job:
                 tell(event)
                 if event.last:
                     raise_bad_end(event)
+                    if event.phase == "collecting":
+                        raise RefusedError(f"{event.text}; close() ends that, then wait again")
         return self.result()
 
     def result(self) -> StudyResult:

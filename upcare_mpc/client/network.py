@@ -51,6 +51,10 @@ class Platform(Protocol):
         """Submit a study, or attach to it; say whether it was already there."""
         ...
 
+    def close(self, study: spec.Study, without: Sequence[str] = ()) -> int:
+        """End the collecting of a study's deposits and run it; say how many were taken."""
+        ...
+
     def watch(self, study: bytes) -> Iterator[Event]:
         """Follow the story of the study with this digest, from its beginning to its end."""
         ...
@@ -144,6 +148,8 @@ class Network:
 
     def submit(self, study: Study) -> Job:
         """Submit a study; the same study again finds its stored answer and costs nothing.
+
+        A study that takes deposits collects them until ``Job.close``.
 
         Raises:
             StudyError: It cannot be answered in this network.

@@ -1,7 +1,7 @@
 """Calling the platform as a researcher: preview, submit, watch, result."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -135,6 +135,27 @@ class PlatformClient:
                 coordinator_pb2.SubmitRequest(request=request), timeout=CALL_S
             )
         return bool(response.known)
+
+    def close(self, study: Study, without: Sequence[str] = ()) -> int:
+        """End the collecting of a study's deposits and run it; follow it with ``watch``.
+
+        Args:
+            study: The study, which is collecting.
+            without: Its registries that do not attend, and without which it shall run.
+
+        Returns:
+            How many deposits were taken, before any check.
+
+        Raises:
+            RefusedError: It is not collecting, or a registry is missing.
+            LinkError: The platform cannot be reached.
+        """
+        request = self._researcher.request(study, now=time.time())
+        with translated():
+            response = self._stub.Close(
+                coordinator_pb2.CloseRequest(request=request, without=without), timeout=CALL_S
+            )
+        return int(response.deposits)
 
     def watch(self, study: bytes) -> Iterator[Event]:
         """Follow a study's story to its end.

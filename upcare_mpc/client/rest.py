@@ -9,7 +9,7 @@ import ipaddress
 import json
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -145,6 +145,25 @@ class RestPlatform:
         answer = self._call("POST", "/v1/studies", json=request_json(request))
         with _understood():
             return bool(answer["known"])
+
+    def close(self, study: Study, without: Sequence[str] = ()) -> int:
+        """End the collecting of a study's deposits and run it; follow it with ``watch``.
+
+        Args:
+            study: The study, which is collecting.
+            without: Its registries that do not attend, and without which it shall run.
+
+        Returns:
+            How many deposits were taken, before any check.
+        """
+        request = self._researcher.request(study, now=time.time())
+        answer = self._call(
+            "POST",
+            f"/v1/studies/{study.digest.hex()}/close",
+            json={"request": request_json(request), "without": list(without)},
+        )
+        with _understood():
+            return int(answer["deposits"])
 
     def watch(self, study: bytes) -> Iterator[Event]:
         """Follow a study's story to its end.

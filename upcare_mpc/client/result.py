@@ -8,10 +8,10 @@ Whoever carried the result could withhold it; leave out a charge; or leave out o
 t + 1, so that the shares cannot be checked against each other, which the label then says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,9 @@ from upcare_mpc.privacy.accountant import Loss
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
 
+if TYPE_CHECKING:
+    from upcare_mpc.client.deposited import Deposited
+
 __all__ = ["Charged", "OpenedResult", "open_papers", "open_parts"]
 
 
@@ -42,9 +45,9 @@ class Charged:
 
     Attributes:
         name: The registry.
-        role: ``computing`` or ``contributing``.
+        role: ``computing`` or ``contributing``; or ``depositing``, which was not online.
         spent: What it has signed that it charged, which is the session's loss; None if its
-            statement has not arrived.
+            statement has not arrived, and of a depositing one, which tells only itself.
     """
 
     name: str
@@ -63,6 +66,7 @@ class OpenedResult:
         result: The estimates.
         registries: Who took part and what each has charged.
         snapshots: By registry, what names the data that it answered from; 32 bytes.
+        deposits: What entered besides; None for a study without deposits.
         papers: What the platform handed out: descriptor, certificates, sealed and signed outputs,
             signed charges. ``open_papers`` opens them again; she alone can.
     """
@@ -73,6 +77,7 @@ class OpenedResult:
     result: Result
     registries: tuple[Charged, ...]
     snapshots: Mapping[str, bytes]
+    deposits: "Deposited | None"
     papers: tuple[bytes, ...]
 
     @property
@@ -106,11 +111,19 @@ class OpenedResult:
             "purpose": self.question.study.purpose,
             "session": self.session.hex(),
             "snapshots": {name: snapshot.hex() for name, snapshot in self.snapshots.items()},
+            "missing": self._missing(),
+            "deposits": None if self.deposits is None else self.deposits.label(),
             "shares": self.opened.shares,
             "shares_checked": self.opened.checked,
             "adversary": "up to t = (m-1)/2 computing registries, honest but curious, with the "
             "platform and any researchers",
         }
+
+    def _missing(self) -> list[str] | None:
+        """Registries of the study that were lost after the deposits; only deposits allow that."""
+        if self.deposits is None:
+            return None
+        return sorted(set(self.question.study.registries) - self.snapshots.keys())
 
     def _tables(self) -> list[dict[str, Any]]:
         """Name, cells and noise of each table, in its own unit; its cells are in this order."""
@@ -149,6 +162,8 @@ def open_parts(
     pems = [part.certificate for part in parts if part.HasField("certificate")]
     certificates = check_roster(descriptor, pems, researcher.network)
     outputs = _outputs(parts, descriptor, certificates)
+    dropped = tuple(next(iter(outputs.values())).dropped)
+    deposits = _deposits(parts, question, descriptor, certificates, dropped, researcher)
     opened = open_sealed(
         {index: output.sealed for index, output in outputs.items()},
         researcher.sealing,
@@ -159,8 +174,12 @@ def open_parts(
         session=descriptor.digest,
         opened=opened,
         result=_finish(question, opened),
-        registries=_charges(parts, descriptor, certificates, question.guarantee.loss),
+        registries=(
+            *_charges(parts, descriptor, certificates, question.guarantee.loss),
+            *_depositing(deposits),
+        ),
         snapshots={member.name: member.snapshot for member in descriptor.roster},
+        deposits=deposits,
         papers=tuple(part.SerializeToString() for part in parts),
     )
 
@@ -213,7 +232,7 @@ def _outputs(
 ) -> dict[int, study_pb2.Output]:
     """Check who sealed what, and that all agreed on the same inputs and noise."""
     outputs: dict[int, study_pb2.Output] = {}
-    agreements = set()
+    agreements, dropped = set(), set()
     for part in parts:
         if not part.HasField("output"):
             continue
@@ -221,12 +240,13 @@ def _outputs(
         if output.index >= descriptor.parties or output.index in outputs:
             raise OpeningError("an output comes from outside the committee, or twice")
         statement = output_statement(
-            descriptor.digest, output.index, output.agreement, output.sealed
+            descriptor.digest, output.index, output.agreement, output.sealed, tuple(output.dropped)
         )
         verify_signature(certificates[output.index], statement, output.signature)
         outputs[output.index] = output
         agreements.add(output.agreement)
-    if len(agreements) != 1:
+        dropped.add(tuple(output.dropped))
+    if len(agreements) != 1 or len(dropped) != 1:
         raise OpeningError("the computing registries did not agree on one sum")
     return outputs
 
@@ -255,6 +275,37 @@ def _charges(
         )
         for index, member in enumerate(descriptor.roster)
     )
+
+
+def _deposits(
+    parts: Sequence[coordinator_pb2.ResultResponse],
+    question: Question,
+    descriptor: Descriptor,
+    certificates: Sequence[x509.Certificate],
+    dropped: tuple[int, ...],
+    researcher: Researcher,
+) -> "Deposited | None":
+    """Check which deposits are in the sum, if the study takes any."""
+    if not descriptor.deposits:
+        if dropped:
+            raise OpeningError("a session without deposits has dropped some")
+        return None
+    from upcare_mpc.client.deposited import open_deposits  # noqa: PLC0415  spared to other studies
+
+    return open_deposits(
+        parts,
+        question,
+        descriptor,
+        certificates,
+        dropped=dropped,
+        committee=researcher.agreement.committee,
+    )
+
+
+def _depositing(deposits: "Deposited | None") -> Iterator[Charged]:
+    """Registries whose tables were deposited; what each has charged is known to itself alone."""
+    for name in () if deposits is None else deposits.registries:
+        yield Charged(name=name, role="depositing", spent=None)
 
 
 def _rounded(value: Fraction | None) -> float | None:

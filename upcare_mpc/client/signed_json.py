@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
+from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.errors import ProtocolError
 
@@ -111,6 +112,18 @@ def result_json(parts: ResultParts) -> dict[str, Any]:
         "certificates": _certificates(parts),
         "outputs": outputs_json(parts),
         "spent": [_spent_json(part.spent) for part in parts if part.HasField("spent")],
+        "collection": next(
+            (_base64(part.collection) for part in parts if part.HasField("collection")), None
+        ),
+        "findings": [
+            {
+                "collection": part.findings.collection.hex(),
+                "findings": _base64(part.findings.findings),
+                "signature": part.findings.signature.hex(),
+            }
+            for part in parts
+            if part.HasField("findings")
+        ],
     }
 
 
@@ -123,6 +136,7 @@ def outputs_json(parts: ResultParts) -> list[dict[str, Any]]:
             "agreement": part.output.agreement.hex(),
             "sealed": _base64(part.output.sealed),
             "signature": part.output.signature.hex(),
+            "dropped": list(part.output.dropped),
         }
         for part in parts
         if part.HasField("output")
@@ -157,6 +171,7 @@ def read_result(content: Mapping[str, Any]) -> ResultParts:
                         agreement=bytes.fromhex(output["agreement"]),
                         sealed=_bytes(output["sealed"]),
                         signature=bytes.fromhex(output["signature"]),
+                        dropped=output["dropped"],
                     )
                 )
                 for output in content["outputs"]
@@ -173,6 +188,21 @@ def read_result(content: Mapping[str, Any]) -> ResultParts:
                     )
                 )
                 for spent in content["spent"]
+            ),
+            *(
+                response(collection=_bytes(collection))
+                for collection in [content["collection"]]
+                if collection is not None
+            ),
+            *(
+                response(
+                    findings=deposit_pb2.SignedFindings(
+                        collection=bytes.fromhex(found["collection"]),
+                        findings=_bytes(found["findings"]),
+                        signature=bytes.fromhex(found["signature"]),
+                    )
+                )
+                for found in content["findings"]
             ),
         ]
     except (KeyError, TypeError, ValueError):

@@ -55,6 +55,8 @@ class Asked(TypedDict, total=False):
         delta: Probability with which the loss may be more than epsilon.
         minimum_cohort: Nothing is opened if the noisy total is below it.
         suppress_below: No cell is opened whose noisy value is below it.
+        deposits: Who takes part without being online, as in a study file:
+            ``{"registries": ["fr-c"], "patients": True, "days": 14}``.
     """
 
     title: Required[str]
@@ -67,6 +69,7 @@ class Asked(TypedDict, total=False):
     delta: float
     minimum_cohort: int
     suppress_below: int
+    deposits: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +360,24 @@ class Study:
         return cls._of("quantiles", asked, variable=variable, probabilities=probabilities, by=by)
 
     @classmethod
+    def questionnaire(
+        cls,
+        *,
+        questions: Mapping[str, Sequence[str]],
+        cross: Sequence[Sequence[str]] | None = None,
+        **asked: Unpack[Asked],
+    ) -> Self:
+        """Answers of patients, who deposit them: counts and shares of each option.
+
+        Args:
+            questions: Each question to what can be answered, in the order in which it is asked.
+            cross: Pairs of questions that are also counted together.
+            asked: See ``Asked``; ``deposits`` wants ``patients``.
+        """
+        listed = [{"text": text, "options": options} for text, options in questions.items()]
+        return cls._of("questionnaire", asked, questions=listed, cross=cross)
+
+    @classmethod
     def _of(cls, kind: str, asked: Asked, **options: Any) -> Self:
         """Write the study file and read it; options that are None are left out."""
         unknown = asked.keys() - Asked.__annotations__.keys()
@@ -374,12 +395,14 @@ class Study:
             "registries": asked["registries"],
             "overlap": asked.get("overlap"),
             "cohort": {"where": asked.get("where", "true")},
+            "deposits": asked.get("deposits"),
             "privacy": _stated(asked, "epsilon", "delta", "mechanism"),
             "release": _stated(asked, "minimum_cohort", "suppress_below"),
             kind: {name: value for name, value in options.items() if value is not None},
         }
-        if content["overlap"] is None:
-            del content["overlap"]
+        for name in ("overlap", "deposits"):
+            if content[name] is None:
+                del content[name]
         return cls.parse(json.dumps(content, indent=2, ensure_ascii=False, default=_plain))
 
 

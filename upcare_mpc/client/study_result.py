@@ -58,8 +58,13 @@ class Label(dict[str, Any]):
         lines = [
             (name, _shown(value))
             for name, value in self.items()
-            if value is not None and name != "tables" and not name.endswith("_exact")
+            if value is not None
+            and name not in {"tables", "deposits"}
+            and not name.endswith("_exact")
         ]
+        for name, value in (self.get("deposits") or {}).items():
+            if value is not None and not name.endswith("_exact"):
+                lines.append((f"deposits: {name}", _shown(value)))
         for table in self.get("tables", ()):
             size = f"{table['cells']} cells, each counted {table['weight']} times"
             reach = f"95 % within {table['error95']:.4g}, noise sd {table['noise_sd']:.4g}"

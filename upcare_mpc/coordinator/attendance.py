@@ -7,6 +7,8 @@ from typing import Any
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
+from upcare_mpc.coordinator.lifecycle import in_words
+from upcare_mpc.errors import RefusedError
 
 __all__ = ["Attendance"]
 
@@ -98,12 +100,31 @@ class Attendance:
     async def approvals(
         self, names: Iterable[str], **proposal: Any
     ) -> list[tuple[str, Request | None]]:
-        """Ask registries to approve one session or fill; each answers so, or with a failure."""
+        """Ask registries to approve something; each answers so, or with a failure."""
 
         async def ask(name: str) -> tuple[str, Request | None]:
             return name, await self._call(name, APPROVAL_S, **proposal)
 
         return list(await asyncio.gather(*[ask(name) for name in names]))
+
+    async def all_approve(self, names: Iterable[str], **proposal: Any) -> list[study_pb2.Approval]:
+        """Ask registries to approve one session or collection, and return their approvals.
+
+        Raises:
+            RefusedError: One refuses or does not answer.
+        """
+        approvals: list[study_pb2.Approval] = []
+        refusals: list[tuple[str, str]] = []
+        for name, answer in await self.approvals(names, **proposal):
+            if answer is not None and answer.HasField("approval"):
+                approvals.append(answer.approval)
+            elif answer is not None and answer.HasField("failure"):
+                refusals.append((name, answer.failure.text[:REASON_CHARACTERS]))
+            else:
+                refusals.append((name, "did not answer"))
+        if refusals:
+            raise RefusedError(in_words(refusals))
+        return approvals
 
     async def _call(self, name: str, timeout_s: float, **message: Any) -> Request | None:
         if name not in self._outboxes:

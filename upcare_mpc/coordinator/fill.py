@@ -75,6 +75,12 @@ class Fills:
     def making_way(self, descriptor: Descriptor, certificates: Sequence[str]) -> Iterator[None]:
         """No fill runs while this study does; its committee is remembered."""
         self._banks.remember(descriptor, certificates)
+        with self.paused():
+            yield
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """No fill runs meanwhile."""
         self._studies += 1
         if self._task is not None:
             self._task.cancel()

@@ -1,12 +1,16 @@
 """States of a question at the platform, and the steps between them.
 
     submitted -> waiting -> running -> done
-        │           │          └─────> failed
-        └───────────┴──> refused
+        │           │        │   └───> failed
+        └───────────┴────────┴──> refused
 
-``waiting`` is for operators; it ends when all have decided. ``done``, ``refused`` and ``failed``
-are final for one attempt; asking again after ``refused`` or ``failed`` is a new attempt, after
-``done`` the stored answer. Pure: no clock, no storage.
+    submitted -> waiting -> collecting <-> running -> done          a study that takes deposits
+                                └─────────────┴─────> failed
+
+``waiting`` is for operators; it ends when all have decided. ``collecting`` is for deposits; it
+ends when the researcher closes it, and a session that fails goes back to it. ``done``, ``refused``
+and ``failed`` are final for one attempt; asking again after ``refused`` or ``failed`` is a new
+attempt, after ``done`` the stored answer. Pure: no clock, no storage.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +26,7 @@ class State(StrEnum):
 
     SUBMITTED = "submitted"
     WAITING = "waiting"
+    COLLECTING = "collecting"
     RUNNING = "running"
     DONE = "done"
     REFUSED = "refused"
@@ -36,10 +41,12 @@ class State(StrEnum):
 SOURCES: Mapping[State, frozenset[State]] = {
     State.SUBMITTED: frozenset(),
     State.WAITING: frozenset({State.SUBMITTED, State.WAITING}),
-    State.RUNNING: frozenset({State.SUBMITTED, State.WAITING}),
-    State.DONE: frozenset({State.RUNNING, State.FAILED}),  # late outputs are still an answer
+    State.COLLECTING: frozenset({State.SUBMITTED, State.WAITING, State.RUNNING}),
+    State.RUNNING: frozenset({State.SUBMITTED, State.WAITING, State.COLLECTING}),
+    # Late outputs are still an answer.
+    State.DONE: frozenset({State.RUNNING, State.FAILED, State.COLLECTING}),
     State.REFUSED: frozenset({State.SUBMITTED, State.WAITING, State.RUNNING}),
-    State.FAILED: frozenset({State.SUBMITTED, State.WAITING, State.RUNNING}),
+    State.FAILED: frozenset({State.SUBMITTED, State.WAITING, State.RUNNING, State.COLLECTING}),
 }
 """From which states each state may be entered."""
 

@@ -10,22 +10,28 @@ that it lets fail; propose which of the willing registries compute; and see who 
 import asyncio
 import datetime
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
+from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
 from upcare_mpc.coordinator.afterwards import EndedSessions
 from upcare_mpc.coordinator.attendance import Attendance
 from upcare_mpc.coordinator.catalogue import Catalogue
+from upcare_mpc.coordinator.collecting import Collecting
+from upcare_mpc.coordinator.collections import Collections, Frozen
 from upcare_mpc.coordinator.fill import Fills
-from upcare_mpc.coordinator.lifecycle import SOURCES, State, in_words
+from upcare_mpc.coordinator.lifecycle import State, in_words
 from upcare_mpc.coordinator.run import Quotes, Run, compose
+from upcare_mpc.coordinator.stories import Bell, Stories
 from upcare_mpc.errors import RefusedError, StudyError, UpcareError
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.link.statements import check_authorization, check_request, question_digest
+from upcare_mpc.storage.deposits import Deposits
 from upcare_mpc.storage.studies import Studies, StudyEvent, StudyRow
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
@@ -43,22 +49,34 @@ def _now() -> datetime.datetime:
 class Platform:
     """Life cycle of all questions; one session runs at a time."""
 
-    def __init__(self, identity: Identity, agreement: Agreement, studies: Studies) -> None:
+    def __init__(
+        self, identity: Identity, agreement: Agreement, studies: Studies, deposits: Deposits
+    ) -> None:
         self.attendance = Attendance(hear=self._hear, joined=self._joined, left=self._left)
         self.catalogue = Catalogue(clock=time.time)
         self._identity = identity
         self._agreement = agreement
-        self._studies = studies
+        self.studies = studies
+        self.deposits = deposits
+        self._stories = Stories(studies)
         self._ended = EndedSessions(studies, self.attendance, answered=self._answered_late)
         self._runs: dict[bytes, Run] = {}  # by session digest, while the session runs
         self._fills = Fills(self.attendance, identity.network.fingerprint)
         self._floor = asyncio.Lock()
-        self._news = _Bell()
-        self._decisions = _Bell()
+        self._decisions = Bell()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._collections = Collections(identity, agreement, self.attendance, deposits, studies)
+        self._collecting = Collecting(
+            self._stories, deposits, self._collections, self.attendance, self._convert
+        )
+        self._collecting.restarted()
         for row in studies.all():
-            if not State(row.state).final:
-                self._end(row.digest, State.FAILED, "the platform was restarted")
+            if not (State(row.state).final or deposits.of_question(row.digest)):
+                self._stories.end(row.digest, State.FAILED, "the platform was restarted")
+
+    def tend(self) -> None:
+        """Look after what nobody asks about, while the loop runs."""
+        self._collecting.tend()
 
     # -- researchers ----------------------------------------------------------------------------
 
@@ -76,7 +94,7 @@ class Platform:
         question = self._question(request)
         key = question_digest(question.digest, request.signing_key)
         await self._admit(key, question, request)
-        fresh = self._studies.add(
+        fresh = self.studies.add(
             digest=key,
             researcher=request.signing_key.hex(),
             canonical=request.study,
@@ -85,15 +103,15 @@ class Platform:
             time=_now(),
         )
         if not fresh:
-            row = self._studies.get(key)
+            row = self.studies.get(key)
             if row.state == State.DONE and await self._still_answers(row, question, request):
                 self._note(key, "stored", "answered before: the stored result, at no cost")
                 self._note(key, State.DONE, "the result is ready")
                 return question.digest, True
             # Read again: while the registries were asked, another submission may have begun.
-            if not State(self._studies.get(key).state).final:
+            if not State(self.studies.get(key).state).final:
                 return question.digest, True
-            self._studies.renew(
+            self.studies.renew(
                 key,
                 request=request.SerializeToString(deterministic=True),
                 state=State.SUBMITTED,
@@ -104,6 +122,28 @@ class Platform:
         self._spawn(self._answer(key, question, request))
         return question.digest, False
 
+    async def close(
+        self, request: study_pb2.StudyRequest, without: Sequence[str]
+    ) -> tuple[bytes, int]:
+        """End the collecting of a study's deposits, or try again after that, and run the study.
+
+        Args:
+            request: The study that is collecting, signed anew.
+            without: Registries of the study that take no part, whether they attend or not.
+
+        Returns:
+            Digest of the study, and how many deposits there are.
+
+        Raises:
+            StudyError: This researcher has no such study; and as ``Collecting.close``.
+            RefusedError: As ``Collecting.close``.
+        """
+        question = self._question(request)
+        row = self._own(question_digest(question.digest, request.signing_key))
+        count, work = await self._collecting.close(row, question, request, without)
+        self._spawn(work)
+        return question.digest, count
+
     async def _admit(self, key: bytes, question: Question, request: study_pb2.StudyRequest) -> None:
         """Keep nothing for strangers, and a bounded number of questions for everyone else.
 
@@ -111,7 +151,7 @@ class Platform:
             RefusedError: The key has asked too much, or it asks for the first time and no
                 registry that attends would answer.
         """
-        stored = self._studies.of_researcher(request.signing_key.hex())
+        stored = self.studies.of_researcher(request.signing_key.hex())
         if key in stored:
             return
         if len(stored) >= STUDIES_A_KEY:
@@ -128,18 +168,8 @@ class Platform:
     ) -> AsyncIterator[tuple[StudyEvent, bool]]:
         """The story of the latest attempt, and whether each line is the last."""
         row = self._authorized(authorization, "watch")
-        story = self._studies.events(row.digest)
-        begin = max((e.sequence for e in story if e.kind in {"submitted", "stored"}), default=1)
-        seen = begin - 1
-        while True:
-            news = self._news.hold()  # before reading: what is noted meanwhile rings this one
-            for event in self._studies.events(row.digest, after=seen):
-                seen = event.sequence
-                last = event.kind in {State.DONE, State.REFUSED, State.FAILED}
-                yield event, last
-                if last:
-                    return
-            await news.wait()
+        async for event, last in self._stories.follow(row.digest):
+            yield event, last
 
     def result(
         self, authorization: study_pb2.Authorization
@@ -154,8 +184,15 @@ class Platform:
             reason = f": {row.error}" if row.error else ""
             raise RefusedError(f"the study has no result; it is {row.state}{reason}")
         papers = {
-            kind: self._studies.papers(row.session, kind)
-            for kind in ("descriptor", "certificate", "output", "spent")
+            kind: self.studies.papers(row.session, kind)
+            for kind in (
+                "descriptor",
+                "certificate",
+                "output",
+                "spent",
+                "collection",
+                "findings",
+            )
         }
         descriptor = papers["descriptor"][""]
         names = [member.name for member in Descriptor.from_canonical(descriptor).roster]
@@ -171,12 +208,17 @@ class Platform:
                 response(spent=study_pb2.Spent.FromString(content))
                 for content in papers["spent"].values()
             ),
+            *(response(collection=content) for content in papers["collection"].values()),
+            *(
+                response(findings=deposit_pb2.SignedFindings.FromString(content))
+                for content in papers["findings"].values()
+            ),
         ]
 
     def listed(self, authorization: study_pb2.Authorization) -> list[coordinator_pb2.Listed]:
         """The studies of whoever asks, newest first, and how far each is."""
         check_authorization(authorization, "list", now=time.time())
-        return [_listed(row) for row in self._studies.rows_of(authorization.signing_key.hex())]
+        return [_listed(row) for row in self.studies.rows_of(authorization.signing_key.hex())]
 
     # -- one question ---------------------------------------------------------------------------
 
@@ -186,9 +228,11 @@ class Platform:
         """Take a question from submission to its end; whatever happens is written down."""
         try:
             quotes = await self._all_willing(key, question, request)
-            if self._floor.locked():
-                self._note(key, "waiting", "another study is running; this one is next")
-            async with self._floor:
+            async with self._turn(key):
+                if question.study.deposits is not None:
+                    with self._fills.paused():
+                        await self._collecting.open(key, question, request, quotes)
+                    return
                 await self._run(key, question, request, quotes)
             self._end(key, State.DONE, "the result is ready")
         except RefusedError as error:
@@ -219,7 +263,7 @@ class Platform:
             pending = [q.registry for q in quotes if q.verdict in waits_for]
             if not pending:
                 return quotes
-            self._studies.move(key, State.WAITING, sources=SOURCES[State.WAITING], time=_now())
+            self._stories.move(key, State.WAITING)
             asked = [q.registry for q in quotes if q.verdict == Verdict.VERDICT_PENDING]
             away = [name for name in pending if name not in asked]
             whom = [f"the operators of {', '.join(asked)}"] if asked else []
@@ -235,8 +279,34 @@ class Platform:
             except TimeoutError:
                 continue
 
+    @asynccontextmanager
+    async def _turn(self, key: bytes) -> AsyncIterator[None]:
+        """Wait until nothing else runs."""
+        if self._floor.locked():
+            self._note(key, "waiting", "another study is running; this one is next")
+        async with self._floor:
+            yield
+
+    async def _convert(
+        self,
+        key: bytes,
+        question: Question,
+        request: study_pb2.StudyRequest,
+        quotes: Quotes,
+        frozen: Frozen,
+    ) -> None:
+        """Run one session on deposits, when it is its turn."""
+        async with self._turn(key):
+            self.deposits.count_attempt(frozen.collection.digest)
+            await self._run(key, question, request, quotes, frozen)
+
     async def _run(
-        self, key: bytes, question: Question, request: study_pb2.StudyRequest, quotes: Quotes
+        self,
+        key: bytes,
+        question: Question,
+        request: study_pb2.StudyRequest,
+        quotes: Quotes,
+        frozen: Frozen | None = None,
     ) -> None:
         """Run one session to its outputs."""
 
@@ -250,18 +320,24 @@ class Platform:
             self._agreement,
             self._identity.network.fingerprint,
             fingerprint,
+            frozen,
         )
         descriptor = replace(descriptor, noise=self._fills.noise_for(descriptor))
         session = descriptor.digest
 
         def store(kind: str, party: str, content: bytes) -> None:
-            self._studies.put_paper(session, kind, party, content)
+            self.studies.put_paper(session, kind, party, content)
 
         store("descriptor", "", descriptor.canonical())
         for member, pem in zip(descriptor.roster, certificates, strict=True):
             store("certificate", member.name, pem.encode())
-        self._studies.attempt(key, session, time=_now())
-        self._studies.move(key, State.RUNNING, sources=SOURCES[State.RUNNING], time=_now())
+        self.studies.attempt(key, session, time=_now())
+        if frozen is None:
+            self._stories.move(key, State.RUNNING)
+        else:  # it is running since it was closed
+            store("collection", "", frozen.collection.canonical())
+            for name, findings in zip(frozen.present, frozen.findings, strict=True):
+                store("findings", name, findings.SerializeToString(deterministic=True))
 
         def note(phase: str, text: str) -> None:
             self._note(key, phase, text)
@@ -272,6 +348,7 @@ class Platform:
             attendance=self.attendance,
             note=note,
             store=store,
+            frozen=frozen,
         )
         self._runs[session] = run
         try:
@@ -287,14 +364,14 @@ class Platform:
         stored = study_pb2.StudyRequest.FromString(row.request)
         if stored.sealing_key != request.sealing_key or row.session is None:
             return False
-        papers = self._studies.papers(row.session, "descriptor")
+        papers = self.studies.papers(row.session, "descriptor")
         descriptor = Descriptor.from_canonical(papers[""])
         snapshots = {member.name: member.snapshot for member in descriptor.roster}
         quotes = await self.attendance.quotes(request, question.study.registries, submitted=False)
         return all(
             quote.snapshot == snapshots[quote.registry]
             for quote in quotes
-            if quote.verdict != Verdict.VERDICT_ABSENT
+            if quote.verdict != Verdict.VERDICT_ABSENT and quote.registry in snapshots
         )
 
     # -- registries -----------------------------------------------------------------------------
@@ -307,6 +384,8 @@ class Platform:
         if kind == "banks":
             self._fills.hear(name, message.banks)
             return
+        if kind in {"key", "findings", "failure"}:
+            self._collections.hear(name, message)
         if kind == "failure":
             self._fills.hear_failure(message.failure.session_digest)
         if kind not in {"phase", "spent", "output", "failure"}:
@@ -320,16 +399,19 @@ class Platform:
 
     def _joined(self, name: str) -> None:
         self._ended.joined(name, running=frozenset(self._runs))
+        self._collections.joined(name)
         self._decisions.ring()
 
     def _answered_late(self, session: bytes) -> None:
         """Outputs that came after a failure make an answer: it was paid for, so it is given."""
-        for row in self._studies.all():
-            if row.session == session and row.state == State.FAILED:
+        for row in self.studies.all():
+            if row.session == session and row.state in {State.FAILED, State.COLLECTING}:
                 self._end(row.digest, State.DONE, "late outputs have arrived: the result is ready")
+                self._collecting.over(row.digest)
 
     def _left(self, name: str) -> None:
         self._fills.left(name)
+        self._collections.left(name)
         for run in self._runs.values():
             run.lost(name)
 
@@ -342,24 +424,22 @@ class Platform:
 
     def _authorized(self, authorization: study_pb2.Authorization, method: str) -> StudyRow:
         check_authorization(authorization, method, now=time.time())
-        key = question_digest(authorization.study_digest, authorization.signing_key)
+        return self._own(question_digest(authorization.study_digest, authorization.signing_key))
+
+    def _own(self, key: bytes) -> StudyRow:
         try:
-            return self._studies.get(key)
+            return self.studies.get(key)
         except StudyError:
             raise StudyError("this researcher has not submitted such a study") from None
 
     def _end(self, key: bytes, state: State, text: str) -> None:
-        """Enter a final state, and tell everyone who watches."""
-        error = None if state is State.DONE else text
-        self._studies.move(key, state, sources=SOURCES[state], time=_now(), error=error)
-        self._note(key, state, text)
+        self._stories.end(key, state, text)
 
     def _note(self, key: bytes, phase: str, text: str) -> None:
-        self._studies.add_event(key, kind=phase, text=text[:1000], time=_now())
-        self._news.ring()
+        self._stories.note(key, phase, text)
 
-    def _spawn(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]  # any coroutine
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -374,19 +454,3 @@ def _listed(row: StudyRow) -> coordinator_pb2.Listed:
         submitted=datetime.datetime.fromisoformat(row.created).timestamp(),
         changed=datetime.datetime.fromisoformat(row.updated).timestamp(),
     )
-
-
-class _Bell:
-    """Wakes everyone who took hold of it before it rang; so nobody sleeps through a ring."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-
-    def hold(self) -> asyncio.Event:
-        """What the next ring sets."""
-        return self._event
-
-    def ring(self) -> None:
-        """Wake all who hold it."""
-        self._event.set()
-        self._event = asyncio.Event()

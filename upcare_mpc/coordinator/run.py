@@ -17,7 +17,8 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
 from upcare_mpc.coordinator.attendance import REASON_CHARACTERS, Attendance
-from upcare_mpc.coordinator.lifecycle import choose_roster, in_words
+from upcare_mpc.coordinator.collections import Frozen
+from upcare_mpc.coordinator.lifecycle import choose_roster
 from upcare_mpc.coordinator.signed import check_no_output, check_output, check_spent
 from upcare_mpc.errors import ProtocolError, RefusedError, SessionError
 from upcare_mpc.kinds.question import Question
@@ -31,7 +32,7 @@ SESSION_S = 600.0
 GRACE_S = 5.0  # for outputs under way when something has failed
 CHARGES_S = 2.0  # for signed charges under way when all outputs are there
 WORDS_S = 10.0  # for signed words that no output left
-PHASES = frozenset({"noise", "sharing", "opening"})
+PHASES = frozenset({"noise", "deposits", "sharing", "opening"})
 
 Quotes = Sequence[coordinator_pb2.Quote]
 
@@ -43,8 +44,18 @@ def compose(
     agreement: Agreement,
     network: bytes,
     fingerprint: Callable[[str], bytes],
+    frozen: Frozen | None = None,
 ) -> tuple[Descriptor, list[str]]:
     """Compose a session from the registries' quotes.
+
+    Args:
+        question: What is asked.
+        request: The researcher's.
+        quotes: Of the registries that take part, in the order in which the study names them.
+        agreement: Of the network.
+        network: SHA-256 of its CA certificate.
+        fingerprint: Checks a certificate (PEM) and returns its SHA-256.
+        frozen: The deposits that enter; only holders that have checked them compute then.
 
     Returns:
         The descriptor, its noise drawn in the session, and the certificates in roster order.
@@ -53,7 +64,10 @@ def compose(
         RefusedError: Too few registries are willing to compute.
     """
     by_name = {quote.registry: quote for quote in quotes}
-    seats = [(name, by_name[name].computes) for name in question.study.registries]
+    seats = [
+        (name, quote.computes and (frozen is None or name in frozen.present))
+        for name, quote in by_name.items()
+    ]
     roster = choose_roster(seats, agreement.committee)
     descriptor = Descriptor(
         network=network,
@@ -80,6 +94,7 @@ def compose(
         parties=agreement.committee,
         threshold=(agreement.committee - 1) // 2,
         nonce=secrets.token_bytes(16),
+        deposits=b"" if frozen is None else frozen.deposits.digest,
     )
     return descriptor, [by_name[name].certificate for name in roster]
 
@@ -94,6 +109,7 @@ class Run:
         attendance: The way to the registries.
         note: Adds a line to the study's story: (phase, text).
         store: Keeps what belongs to the session: (kind, party, bytes).
+        frozen: The deposits that enter, while the session is proposed.
         outputs: Roster places whose sealed output has arrived.
         charged: Registries whose signed statement of what they charged has arrived.
         words: Computing registries that have signed that no output left.
@@ -106,6 +122,7 @@ class Run:
     attendance: Attendance
     note: Callable[[str, str], None]
     store: Callable[[str, str, bytes], None]
+    frozen: Frozen | None = None
     outputs: set[int] = field(default_factory=set)
     charged: set[str] = field(default_factory=set)
     words: dict[str, study_pb2.NoOutput] = field(default_factory=dict)
@@ -128,19 +145,14 @@ class Run:
         proposal = coordinator_pb2.Proposal(
             descriptor=self.descriptor.canonical(), request=request, certificates=self.certificates
         )
-        answers = await self.attendance.approvals(self.names, proposal=proposal)
-        approvals: list[study_pb2.Approval] = []
-        refusals: list[tuple[str, str]] = []
-        for name, answer in answers:
-            if answer is not None and answer.HasField("approval"):
-                approvals.append(answer.approval)
-            elif answer is not None and answer.HasField("failure"):
-                refusals.append((name, answer.failure.text[:REASON_CHARACTERS]))
-            else:
-                refusals.append((name, "did not answer"))
-        if refusals:
-            self._abort(in_words(refusals))
-            raise RefusedError(in_words(refusals))
+        if self.frozen is not None:
+            proposal.collection = self.frozen.collection.canonical()
+            proposal.findings.extend(self.frozen.findings)
+        try:
+            approvals = await self.attendance.all_approve(self.names, proposal=proposal)
+        except RefusedError as error:
+            self._abort(str(error))
+            raise
         self.note("approvals", f"{len(approvals)} of {len(self.names)} registries have approved")
         return approvals
 
@@ -242,6 +254,7 @@ class Run:
         if len(seen) == expected:
             text = {
                 "noise": f"{', '.join(computing)} draw the noise together",
+                "deposits": f"{expected} registries have converted the deposits",
                 "sharing": f"{expected} registries have shared their counts",
                 "opening": f"{expected} registries seal their shares to the researcher",
             }[phase]

@@ -5,6 +5,8 @@ connect over mutual TLS on another port; the certificate names them.
 
                               for registries    for researchers    where
     studies                   Attendance        Research           here
+    deposits                  Depositing        Depositing         ``depositing``
+    deposits, for holders     Collecting                           ``depositing``
     keys to sealed records    Board             Filing             ``board``
     sealed records            Keeping           Fetching           ``vaults``
 """
@@ -18,10 +20,12 @@ import grpc.aio
 
 from upcare_mpc._proto.upcare.board.v1 import board_pb2_grpc
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
+from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2_grpc
 from upcare_mpc._proto.upcare.vault.v1 import vault_pb2_grpc
 from upcare_mpc.config import PlatformFile
 from upcare_mpc.coordinator.board import BoardService, FilingService
 from upcare_mpc.coordinator.callers import abort, registry_of
+from upcare_mpc.coordinator.depositing import CollectingService, DepositingService
 from upcare_mpc.coordinator.platform import Platform
 from upcare_mpc.coordinator.vaults import FetchingService, KeepingService, Vaults
 from upcare_mpc.errors import ConfigError, ProtocolError, UpcareError
@@ -58,13 +62,18 @@ async def serve(
     vaults = Vaults(
         file.folder / "state" / "vault", room=file.gigabytes_per_registry * BYTES_PER_GIGABYTE
     )
+    depositing = DepositingService(platform.deposits, platform.studies, identity)
+    collecting = CollectingService(platform.deposits)
     registries = grpc.aio.server(options=_OPTIONS)
     coordinator_pb2_grpc.add_AttendanceServicer_to_server(_Attendance(platform), registries)
     board_pb2_grpc.add_BoardServicer_to_server(BoardService(board), registries)
     vault_pb2_grpc.add_KeepingServicer_to_server(KeepingService(vaults), registries)
+    deposit_pb2_grpc.add_DepositingServicer_to_server(depositing, registries)
+    deposit_pb2_grpc.add_CollectingServicer_to_server(collecting, registries)
     researchers = grpc.aio.server(options=_OPTIONS)
     coordinator_pb2_grpc.add_ResearchServicer_to_server(_Research(platform), researchers)
     board_pb2_grpc.add_FilingServicer_to_server(FilingService(board), researchers)
+    deposit_pb2_grpc.add_DepositingServicer_to_server(depositing, researchers)
     vault_pb2_grpc.add_FetchingServicer_to_server(FetchingService(vaults, board), researchers)
     for server, address, credentials in (
         (registries, file.registries, mutual),
@@ -75,6 +84,7 @@ async def serve(
         except RuntimeError:
             raise ConfigError(f"{address} cannot be listened on; is the port in use?") from None
         await server.start()
+    platform.tend()
     return [registries, researchers]
 
 
@@ -116,6 +126,14 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):
         except UpcareError as error:
             await abort(context, error)
         return coordinator_pb2.SubmitResponse(study_digest=digest, known=known)
+
+    async def Close(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """End the collecting of a study's deposits."""
+        try:
+            digest, count = await self._platform.close(request.request, request.without)
+        except UpcareError as error:
+            await abort(context, error)
+        return coordinator_pb2.CloseResponse(study_digest=digest, deposits=count)
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Follow a study."""

@@ -38,7 +38,10 @@ def check_output(
         raise ProtocolError("an output comes from a computing registry, with its own place")
     if len(output.sealed) != sealed_bytes(descriptor) or len(output.agreement) != 32:
         raise ProtocolError("an output has another length than the session's table")
-    statement = output_statement(descriptor.digest, place, output.agreement, output.sealed)
+    dropped = list(output.dropped)
+    if dropped != sorted(set(dropped)) or (dropped and not descriptor.deposits):
+        raise ProtocolError("an output names the deposits that it leaves out, each once, in order")
+    statement = output_statement(descriptor.digest, place, output.agreement, output.sealed, dropped)
     _check(output.session_digest, name, statement, output.signature, descriptor, certificates)
 
 

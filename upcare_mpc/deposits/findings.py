@@ -23,9 +23,10 @@ from upcare_mpc.errors import ProtocolError
 
 __all__ = ["REASONS", "Findings", "FrozenSet", "checkers_of", "freeze", "list_digest"]
 
-REASONS: Final = ("form", "submitter", "proof", "repeated")
+REASONS: Final = ("form", "submitter", "repeated", "proof", "share")
 """Why a deposit is refused: not a deposit of this collection; not of somebody who may deposit, or
-not signed; its proof does not hold; its submitter has another one before it."""
+not signed; its submitter has another one before it; its proof does not hold; the share that is
+sealed to a holder does not open, which that holder alone can tell. Of several the first counts."""
 
 _MAX_BYTES: Final = 4 << 20
 _VERSION: Final = 1
@@ -158,6 +159,8 @@ def freeze(collection: Collection, findings: Sequence[Findings], verify: Verify)
         ProtocolError: They are not of this collection, one and the same list, and all holders
             present (2t + 1 at least); a holder refuses what is not its to check; or a signature
             is not the holder's.
+
+    A share that does not open is stated by whomever it is sealed to, whoever checks the deposit.
     """
     if not findings:
         raise ProtocolError("a frozen set wants the findings of every holder present")
@@ -177,15 +180,9 @@ def freeze(collection: Collection, findings: Sequence[Findings], verify: Verify)
         if same != (collection.digest, first.count, first.deposits, present):
             raise ProtocolError("the holders do not have the same deposits; none is converted")
         verify(found.holder, found.statement(), found.signature)
-        for place, said in (*found.refused.items(), *found.registries.items()):
-            own = 0 <= place < first.count and found.holder in checkers_of(
-                place, present, collection.threshold
-            )
-            allowed = REASONS if place in found.refused else collection.depositors
-            if not own or said not in allowed:
-                raise ProtocolError(f"{found.holder} speaks of a deposit that it did not check")
+        _check_places(found, collection, first.count)
         for place, reason in found.refused.items():
-            refused.setdefault(place, reason)
+            refused[place] = min(refused.get(place, reason), reason, key=REASONS.index)
     return FrozenSet(
         collection=collection.digest,
         count=first.count,
@@ -193,6 +190,26 @@ def freeze(collection: Collection, findings: Sequence[Findings], verify: Verify)
         refused=refused,
         registries=_registries(collection, ordered, refused),
     )
+
+
+def _check_places(found: Findings, collection: Collection, count: int) -> None:
+    """Check that a holder speaks of what it has checked, and of shares that are sealed to it."""
+
+    def its_own(place: int) -> bool:
+        return found.holder in checkers_of(place, found.present, collection.threshold)
+
+    sealed = collection.envelope == "sealed"
+    refuses = [
+        reason in REASONS and (its_own(place) or (reason == "share" and sealed))
+        for place, reason in found.refused.items()
+    ]
+    accepts = [
+        name in collection.depositors and its_own(place) and place not in found.refused
+        for place, name in found.registries.items()
+    ]
+    within = all(0 <= place < count for place in (*found.refused, *found.registries))
+    if not (within and all(refuses) and all(accepts)):
+        raise ProtocolError(f"{found.holder} speaks of a deposit that it did not check")
 
 
 def _registries(

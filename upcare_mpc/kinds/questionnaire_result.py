@@ -2,8 +2,8 @@
 
 A share s = a / n of a table with k cells moves with the noise as
 ``((1 - s) noise_a - s (other noise)) / n``, to first order; ``dp`` is where that carries it, 19
-times in 20. ``ci`` goes further by Wilson's limits of the share (1927), as the root of the sum of the
-squares (the variance estimates recovered, Zou and Donner 2008): those who answered stand for
+times in 20. ``ci`` goes further by Wilson's limits of the share (1927), as the root of the sum of
+the squares (the variance estimates recovered, Zou and Donner 2008): those who answered stand for
 patients like them.
 """
 

@@ -124,6 +124,11 @@ class Books:
         row = self._sessions.get(session)
         return row is not None and row.state is SessionState.ERASED
 
+    def progress(self, session: bytes) -> SessionState | None:
+        """How far a session has come here; None if nothing is known of it."""
+        row = self._sessions.get(session)
+        return None if row is None else row.state
+
     def output(self, session: bytes) -> bytes:
         """The stored output, byte for byte."""
         return self._sessions.output(session)

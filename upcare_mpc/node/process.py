@@ -10,13 +10,21 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.errors import SessionError
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.mpc.noise import Law
 from upcare_mpc.mpc.programs.contract import Rules
 from upcare_mpc.mpc.programs.fill import Fill
 from upcare_mpc.mpc.programs.segments import Segments
-from upcare_mpc.node.assignment import Reach, common_fields, fill_fields, study_fields
+from upcare_mpc.node.assignment import (
+    Deposited,
+    Reach,
+    common_fields,
+    fill_fields,
+    key_fields,
+    study_fields,
+)
 from upcare_mpc.node.pipe import Message, read_message, write_message
 from upcare_mpc.study.descriptor import Descriptor
 
@@ -80,6 +88,7 @@ class WorkerProcess:
         law: Law,
         rules: Rules,
         reach: Reach,
+        deposited: Deposited | None = None,
     ) -> int:
         """Give the worker its session, this registry's vector, and its noise if that is there.
 
@@ -92,12 +101,13 @@ class WorkerProcess:
             law: Law of the noise.
             rules: The study's, about what is shown.
             reach: How its peers reach it.
+            deposited: Deposits that enter the sum, if it computes and there are any. Secret.
 
         Returns:
             The port the worker listens on; 0 if it only dials.
         """
-        blob, fields = study_fields(descriptor, rules, vector, noise)
-        common = common_fields(identity, certificates, law, reach)
+        blob, fields = study_fields(descriptor, rules, vector, noise, law, deposited)
+        common = common_fields(identity, certificates, reach)
         return await self._assign("study", blob, {**fields, **common})
 
     async def assign_fill(
@@ -110,8 +120,20 @@ class WorkerProcess:
         reach: Reach,
     ) -> int:
         """Give the worker a fill of the noise bank; arguments and result as for ``assign``."""
-        common = common_fields(identity, certificates, law, reach)
-        return await self._assign("fill", b"", {**fill_fields(fill), **common})
+        common = common_fields(identity, certificates, reach)
+        return await self._assign("fill", b"", {**fill_fields(fill, law), **common})
+
+    async def assign_key(
+        self,
+        collection: Collection,
+        *,
+        identity: Identity,
+        certificates: Sequence[str],
+        reach: Reach,
+    ) -> int:
+        """Have the worker deal a collection's key; arguments and result as for ``assign``."""
+        common = common_fields(identity, certificates, reach)
+        return await self._assign("key", b"", {**key_fields(collection), **common})
 
     async def _assign(self, job: str, blob: bytes, fields: dict[str, Any]) -> int:
         self.tell(job, blob=blob, **fields)

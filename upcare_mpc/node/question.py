@@ -43,7 +43,8 @@ def check_policy(question: Question, request: Request, policy: Policy, *, regist
         RefusedError: Which line of the policy it is; reads on after the registry's name.
     """
     study = question.study
-    if registry not in study.registries:
+    deposits = () if study.deposits is None else study.deposits.registries
+    if registry not in (*study.registries, *deposits):
         raise RefusedError("is not asked by this study")
     if request.signing_key not in policy.researchers.values():
         raise RefusedError("does not know this researcher's key")

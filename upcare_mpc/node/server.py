@@ -17,6 +17,7 @@ import grpc.aio
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement, PartyFile
+from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.errors import ProtocolError, RefusedError, UpcareError
 from upcare_mpc.link.availability import availability_message
 from upcare_mpc.link.certificates import Identity, host_of, verify_signature
@@ -25,11 +26,13 @@ from upcare_mpc.link.statements import no_output_statement, question_digest
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
+from upcare_mpc.node.collection import Collector
 from upcare_mpc.node.fill import Filler
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.node.question import charge, check_policy, read_question
 from upcare_mpc.node.session import NodeSession, no_output
 from upcare_mpc.node.snapshot import Snapshot, renewal_time
+from upcare_mpc.storage.holdings import Holdings
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
 
@@ -64,6 +67,7 @@ class Node:
         snapshot: Snapshot,
         books: Books,
         bank: NoiseBank,
+        holdings: Holdings,
         *,
         renew: Callable[[Snapshot], Snapshot | None],
         log: Callable[[str], None],
@@ -94,6 +98,17 @@ class Node:
             log=log,
             start_worker=lambda: WorkerProcess.start(computes=True, background=True),
         )
+        self.collector = Collector(
+            party=party,
+            agreement=agreement,
+            identity=identity,
+            books=books,
+            holdings=holdings,
+            folder=party.state_folder / "deposits",
+            say=self._outbox.put_nowait,
+            log=log,
+            start_worker=lambda: WorkerProcess.start(computes=True),
+        )
 
     @property
     def running(self) -> int:
@@ -103,6 +118,7 @@ class Node:
     async def run(self) -> None:
         """Attend the platform until cancelled; reconnects by itself."""
         self._prepare_worker()
+        self.collector.clean()
         for study, session in self.books.unfinished():
             # This node stopped in the middle: its worker and the shares in it are gone.
             if self.books.erase(study, session):
@@ -125,6 +141,7 @@ class Node:
             for running in self._sessions.values():
                 await running.worker.end()
             await self._filler.abort()
+            await self.collector.end()
             if self._spare is not None:
                 worker = await self._spare
                 await worker.end()
@@ -215,6 +232,18 @@ class Node:
                 case "fill":
                     await self._filler.approve(message.call, message.fill)
                     self._spawn(self._filler.expire())
+                case "collection":
+                    await self.collector.approve(message.call, message.collection)
+                    digest = Collection.from_canonical(message.collection.collection).digest
+                    self._spawn(self.collector.expire(digest))
+                case "closing":
+                    self.collector.close(message.closing)
+                case "discard":
+                    await self.collector.discard(message.discard.collection)
+                case "start" if self.collector.has(message.start.session_digest):
+                    await self.collector.run(message.start.session_digest, message.start.approvals)
+                case "abort" if self.collector.has(message.abort.session_digest):
+                    await self.collector.discard(message.abort.session_digest)
                 case "start" if self._filler.has(message.start.session_digest):
                     await self._filler.run(message.start.approvals)
                 case "abort" if self._filler.has(message.abort.session_digest):
@@ -318,6 +347,7 @@ class Node:
             identity=self.identity,
             books=self.books,
             bank=self.bank,
+            collector=self.collector,
             snapshot=self.snapshot,
             take_worker=self._take_worker,
             say=self._outbox.put_nowait,
@@ -385,7 +415,7 @@ class Node:
                 no = coordinator_pb2.Quote.VERDICT_NO
                 quote = coordinator_pb2.Quote(registry=self.party.name, verdict=no, reason=text)
                 self._say(call=message.call, quote=quote)
-            case "proposal" | "fill":
+            case "proposal" | "fill" | "collection":
                 failure = coordinator_pb2.Failure(code=UpcareError.code, text=text)
                 self._say(call=message.call, failure=failure)
             case "start":

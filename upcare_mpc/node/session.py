@@ -33,6 +33,7 @@ from upcare_mpc.mpc.programs.contract import Rules, check_descriptor
 from upcare_mpc.node.assignment import Reach
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
+from upcare_mpc.node.collection import Collector
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.node.question import use_of
 from upcare_mpc.node.snapshot import Snapshot, gate_time
@@ -62,6 +63,7 @@ class NodeSession:
     certificates: list[x509.Certificate]
     worker: WorkerProcess
     say: Say
+    collector: Collector
     started: bool = False
     ended: bool = False
 
@@ -76,6 +78,7 @@ class NodeSession:
         identity: Identity,
         books: Books,
         bank: NoiseBank,
+        collector: Collector,
         snapshot: Snapshot,
         take_worker: Callable[[], Awaitable[WorkerProcess]],
         say: Say,
@@ -127,8 +130,13 @@ class NodeSession:
             certificates=certificates,
             worker=worker,
             say=say,
+            collector=collector,
         )
         try:
+            deposited = None
+            if computes and descriptor.deposits:
+                deposited = await collector.take(proposal, question, descriptor)
+                started = time.monotonic()  # that took as long as there are deposits: public
             use = use_of(question, proposal.request, party.policy, registry=party.name)
             vector = await _count(snapshot, question, use, until=started + counting_s)
             port = await worker.assign(
@@ -140,6 +148,7 @@ class NodeSession:
                 law=question.law,
                 rules=Rules.of(question.study.release, question.layout),
                 reach=Reach(host=party.host, ports=party.ports, silence_s=party.silence_s),
+                deposited=deposited,
             )
         except BaseException:
             await session.end_without_output("it could not be prepared")
@@ -233,16 +242,19 @@ class NodeSession:
                     self.ended = True
                     return
 
-    def _store_and_send(self, fields: Mapping[str, str], sealed: bytes) -> None:
+    def _store_and_send(self, fields: Mapping[str, Any], sealed: bytes) -> None:
         output = study_pb2.Output(
             session_digest=self.digest,
             index=self.descriptor.place(self.party.name),
             agreement=bytes.fromhex(fields["agreement"]),
             sealed=sealed,
             signature=bytes.fromhex(fields["signature"]),
+            dropped=fields["dropped"],
         )
         self.books.store_output(self.question, self.digest, output.SerializeToString())
         self._say(output=output)
+        if self.descriptor.deposits:
+            self.collector.released(self.descriptor.deposits)
 
     def _say_spent(self) -> None:
         spent = spent_in(self.descriptor, self.party.name)

@@ -7,8 +7,9 @@ session draws on it. It listens and says ``ready``. ``start`` gives it the peers
 runs and says ``phase``, then ``spend`` and waits for ``spent`` BEFORE any input share leaves,
 then ``reveal`` and waits for ``noted`` if bits about the result open to the computing registries,
 then ``output`` and waits for ``stored``. ``fill`` gives it a fill of the noise bank; the same up
-to ``start``, then it says ``segments`` and waits for ``stored``. It ends with ``done`` or
-``failed``, and exits at once if the server is gone.
+to ``start``, then it says ``segments`` and waits for ``stored``. ``key`` gives it a collection; it
+says ``key`` in the end and waits for ``stored``. It ends with ``done`` or ``failed``, and exits at
+once if the server is gone.
 
 A computing registry runs MPyC here; a contributing one only deals its shares and never loads it.
 """
@@ -22,8 +23,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from upcare_mpc.deposits.key import seed_of
 from upcare_mpc.errors import LinkError, SessionError, UpcareError
+from upcare_mpc.he import ring
 from upcare_mpc.link.grpc_channel import GrpcChannel
+from upcare_mpc.mpc import field
 from upcare_mpc.mpc.field import Words
 from upcare_mpc.mpc.opening import Passing, output_statement, seal_share
 from upcare_mpc.mpc.programs.contract import compares
@@ -31,7 +37,13 @@ from upcare_mpc.mpc.programs.fill import confirm_stored
 from upcare_mpc.mpc.programs.inputs import await_ready, send_input
 from upcare_mpc.mpc.programs.segments import seal_segments
 from upcare_mpc.mpc.prss import LocalRandom
-from upcare_mpc.node.assignment import FillAssignment, StudyAssignment
+from upcare_mpc.node.assignment import (
+    Deposited,
+    FillAssignment,
+    KeyAssignment,
+    StudyAssignment,
+)
+from upcare_mpc.node.conversion import Conversion
 from upcare_mpc.node.pipe import Message, read_message, write_message
 
 if TYPE_CHECKING:
@@ -61,7 +73,8 @@ class Worker:
             return
         listening = asyncio.ensure_future(self._listen_to_server())
         try:
-            await (self._fill(job) if job.say == "fill" else self._study(job))
+            work = {"fill": self._fill, "key": self._key}.get(job.say, self._study)
+            await work(job)
         except* UpcareError as group:
             error = _first(group)
             self._tell("failed", code=error.code, text=str(error))
@@ -95,7 +108,8 @@ class Worker:
         engine = _engine(assignment, channel)
         noise = assignment.noise
         compared = compares(assignment.program)
-        if noise is None or compared:
+        deposited = assignment.deposited
+        if noise is None or compared or deposited is not None:
             await engine.agree_keys()
             self._rounds += 1
         if noise is None:
@@ -104,6 +118,11 @@ class Worker:
         await self._spend()
         self._tell("phase", phase="sharing")
         await send_input(channel, dealt, assignment.signatures, session=assignment.session)
+        noise_id, dropped = assignment.descriptor.noise.encode(), tuple[int, ...]()
+        if deposited is not None:
+            share, dropped = await self._convert(engine, assignment, deposited)
+            noise = field.add(noise, share)
+            noise_id += b"".join(place.to_bytes(4) for place in dropped)
         result = await sum_inputs(
             engine,
             channel,
@@ -112,7 +131,7 @@ class Worker:
             assignment.signatures,
             session=assignment.session,
             registries=len(assignment.descriptor.roster),
-            noise_id=assignment.descriptor.noise.encode(),
+            noise_id=noise_id,
         )
         self._rounds += 2  # inputs, agreement
         self._lap("sharing")
@@ -126,7 +145,9 @@ class Worker:
             index=assignment.index,
             passing=passing,
         )
-        statement = output_statement(assignment.session, assignment.index, result.agreement, sealed)
+        statement = output_statement(
+            assignment.session, assignment.index, result.agreement, sealed, dropped
+        )
         signature = assignment.signatures.sign(statement)
         self._lap("opening")
         self._tell(
@@ -135,6 +156,7 @@ class Worker:
             index=assignment.index,
             agreement=result.agreement.hex(),
             signature=signature.hex(),
+            dropped=dropped,
             metrics=self._metrics(engine, cpu),
         )
         await self._answer("stored")
@@ -170,6 +192,43 @@ class Worker:
         self._lap("comparing")
         return passing
 
+    async def _convert(
+        self, engine: "Engine", assignment: StudyAssignment, deposited: Deposited
+    ) -> tuple[Words, tuple[int, ...]]:
+        """Turn the deposits into shares of their sum; which are answers is an output of its own."""
+        self._tell("phase", phase="deposits")
+        conversion = Conversion(
+            engine, deposited, assignment.signatures, session=assignment.session
+        )
+        total, dropped = np.zeros(assignment.descriptor.cells, np.uint64), tuple[int, ...]()
+        if deposited.tables:
+            total = await conversion.tables()
+        if conversion.patients:
+            self._tell("reveal")
+            await self._answer("noted")
+            answers, dropped = await conversion.answers()
+            total = field.add(total, answers)
+        self._lap("deposits")
+        return total, dropped
+
+    # -- the key of a collection ----------------------------------------------------------------
+
+    async def _key(self, job: Message) -> None:
+        """Deal a key with the other holders, and hand the server its part."""
+        from upcare_mpc.mpc.programs.deposit_key import deal_key  # noqa: PLC0415 - loads MPyC
+
+        assignment = KeyAssignment(job)
+        async with self._linked(assignment, listens=True) as channel:
+            engine = _engine(assignment, channel)
+            seed = seed_of(assignment.collection)
+            dealt = await deal_key(engine, seed=seed, random=os.urandom)
+            public = dealt.public.to_bytes()
+            self._lap("key")
+            blob = public + ring.to_bytes(dealt.sigma)
+            self._tell("key", blob=blob, public=len(public), metrics=self._metrics(engine, 0.0))
+            await self._answer("stored")
+        self._tell("done")
+
     # -- a fill of the noise bank ---------------------------------------------------------------
 
     async def _fill(self, job: Message) -> None:
@@ -199,7 +258,7 @@ class Worker:
 
     @asynccontextmanager
     async def _linked(
-        self, assignment: StudyAssignment | FillAssignment, *, listens: bool
+        self, assignment: StudyAssignment | FillAssignment | KeyAssignment, *, listens: bool
     ) -> AsyncIterator[GrpcChannel]:
         """Listen, say ``ready``, and link with all peers at ``start``."""
         channel, reach = assignment.channel(), assignment.reach
@@ -252,7 +311,9 @@ class Worker:
         return message
 
 
-def _engine(assignment: StudyAssignment | FillAssignment, channel: GrpcChannel) -> "Engine":
+def _engine(
+    assignment: StudyAssignment | FillAssignment | KeyAssignment, channel: GrpcChannel
+) -> "Engine":
     """This party's MPyC runtime for the session."""
     from upcare_mpc.mpc.engine import Engine  # noqa: PLC0415 - contributing workers never load MPyC
 

@@ -5,8 +5,8 @@ by name. Times are ISO 8601 text in UTC; digests and keys are 32 raw bytes.
 
 What is secret: at the coordinator nothing. At a node the journal holds digests, charges and times,
 and a sealed output or fragment can be opened by the researcher alone; but ``consents``, ``codes``,
-``visits`` and ``receipts`` speak of patients, by pseudonym, and never leave the registry. No
-record, share, count or private key is ever stored here.
+``visits``, ``receipts`` and ``tickets`` speak of patients, by pseudonym, and never leave the
+registry. No record, share, count or private key is ever stored here.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ __all__ = [
     "DEPOSITS",
     "EVENTS",
     "FRAGMENTS",
+    "HOLDINGS",
     "JOURNAL",
     "NODE",
     "PAPERS",
@@ -41,6 +42,7 @@ __all__ = [
     "REQUESTS",
     "SESSIONS",
     "STUDIES",
+    "TICKETS",
     "TOPICS",
     "VISITS",
     "Schema",
@@ -65,7 +67,7 @@ class Schema:
 _node = MetaData()
 _coordinator = MetaData()
 
-NODE = Schema(owner="node", version=3, tables=_node)
+NODE = Schema(owner="node", version=4, tables=_node)
 COORDINATOR = Schema(owner="coordinator", version=3, tables=_coordinator)
 
 # A registry's chain of ledger events and approvals; see upcare_mpc.journal.
@@ -154,6 +156,17 @@ RECEIPTS = Table(
     Column("text", Text, nullable=False),
 )
 
+# Tickets that this registry has given its patients for collections, one each. Secret: whose they
+# are.
+TICKETS = Table(
+    "tickets",
+    _node,
+    Column("collection", LargeBinary, primary_key=True),
+    Column("patient", LargeBinary, primary_key=True),
+    Column("ticket", LargeBinary, nullable=False),
+    Column("given", Text, nullable=False),
+)
+
 # Requests for keys that this registry has seen on the board, each with its filing.
 REQUESTS = Table(
     "requests",
@@ -169,6 +182,18 @@ FRAGMENTS = Table(
     _node,
     Column("request", LargeBinary, primary_key=True),
     Column("paper", LargeBinary, nullable=False),
+)
+
+# Collections whose key this registry holds a part of; see upcare_mpc.storage.holdings. The part
+# itself lies in a file, which goes when the collection is over.
+HOLDINGS = Table(
+    "holdings",
+    _node,
+    Column("collection", LargeBinary, primary_key=True),
+    Column("papers", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("frozen", LargeBinary),  # the one set of deposits that it may be used for
+    Column("attempts", Integer, nullable=False),
 )
 
 # Questions as the coordinator knows them: what was asked, by which key, and how far it is. The

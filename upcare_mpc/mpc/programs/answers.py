@@ -19,8 +19,8 @@ r is zero with ``1/p``. An answer always passes. All deposits share the coeffici
 
 Opens: 0 for an answer. For any other deposit ``r T``, uniform and independent of what is in it. So
 all computing parties learn one bit a deposit; which table or cell is wrong, nobody learns. What is
-judged is what a deposit DECRYPTS to: of a crafted one that may depend on the key (``he.proof``), and
-so may its bit.
+judged is what a deposit DECRYPTS to: of a crafted one that may depend on the key (``he.proof``),
+and so may its bit.
 
 Adversary: any t honest-but-curious parties together with any submitters. t shares of what is dealt
 are uniform; r and the zeros have a component of a set that the coalition misses. Without the zeros

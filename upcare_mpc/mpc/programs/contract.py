@@ -19,6 +19,7 @@ from upcare_mpc.study.layout import Layout
 from upcare_mpc.study.spec import Release
 
 __all__ = [
+    "KEY_PROGRAM",
     "NOISY_SUM",
     "PASSING_SUM",
     "WITH_DEPOSITS",
@@ -31,6 +32,7 @@ __all__ = [
 
 NOISY_SUM = "noisy-sum/1"
 PASSING_SUM = "passing-noisy-sum/1"  # of which only what passes the study's rules opens
+KEY_PROGRAM = "deposit-key/1"  # deals the key of a collection
 WITH_DEPOSITS = "+deposits/1"  # behind either: converted deposits enter the sum too
 
 
