@@ -16,6 +16,7 @@ import numpy as np
 
 from upcare_mpc.cli import show
 from upcare_mpc.cli.bench_abe import abe
+from upcare_mpc.cli.bench_deposit import deposit
 from upcare_mpc.cli.bench_ingest import ingest
 from upcare_mpc.cli.bench_suppress import suppress
 from upcare_mpc.cli.committee import Rehearsal, rehearse
@@ -59,6 +60,7 @@ def bench() -> None:
 
 
 bench.add_command(abe)
+bench.add_command(deposit)
 bench.add_command(ingest)
 bench.add_command(suppress)
 

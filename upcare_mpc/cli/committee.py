@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from upcare_mpc.deposits.collection import Collection, Holder
 from upcare_mpc.errors import SessionError
 from upcare_mpc.link.certificates import Identity, Network, new_authority
 from upcare_mpc.mpc.noise import Law
@@ -25,14 +26,14 @@ from upcare_mpc.mpc.opening import open_sealed
 from upcare_mpc.mpc.programs.contract import Rules, program_of
 from upcare_mpc.mpc.programs.fill import LIFE_BYTES, Fill, Seat
 from upcare_mpc.mpc.programs.segments import Segments
-from upcare_mpc.node.assignment import Reach
+from upcare_mpc.node.assignment import Deposited, Reach
 from upcare_mpc.node.pipe import Message
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.study.descriptor import Descriptor, Member
 from upcare_mpc.study.draw import DIRECT, Draw, segments_of
 from upcare_mpc.study.spec import Release
 
-__all__ = ["Rehearsal", "rehearse"]
+__all__ = ["Committee", "Rehearsal", "rehearse"]
 
 SESSION_S = 300.0
 NO_RULE = Release()
@@ -51,6 +52,7 @@ class Rehearsal:
         protocol_seconds: Noise (unless from the bank), sum and opening, from linked parties to the
             recombined vector.
         comparing_seconds: Of these, deciding which cells may open; 0 without such a rule.
+        converting_seconds: Of these, turning deposits into shares; 0 without any.
         link_seconds: Mutual TLS and Hello between all parties.
         fill_seconds: What filling the noise bank took, from linked parties to sealed shares; 0
             without a bank.
@@ -63,6 +65,7 @@ class Rehearsal:
     noise: npt.NDArray[np.int64]
     protocol_seconds: float
     comparing_seconds: float
+    converting_seconds: float
     link_seconds: float
     fill_seconds: float
     cpu_seconds: float
@@ -86,7 +89,7 @@ async def rehearse(
     Raises:
         SessionError: A worker failed; the text is its own.
     """
-    committee = _Committee(law, release, _identities(parties))
+    committee = Committee(law, release, parties=parties)
     if not bank:
         return await committee.session(cells, DIRECT, [None] * parties, fill_seconds=0.0)
     fill, segments, seconds = await committee.fill(segments_of(cells))
@@ -94,14 +97,21 @@ async def rehearse(
     return await committee.session(cells, str(draw), segments, fill_seconds=seconds)
 
 
-class _Committee:
+class Committee:
     """Some parties, a law, and rules about what is shown."""
 
-    def __init__(self, law: Law, release: Release, identities: Sequence[Identity]) -> None:
+    def __init__(self, law: Law, release: Release, *, parties: int) -> None:
         self._law = law
         self._release = release
-        self._identities = identities
+        self._identities = identities = _identities(parties)
         self._certificates = [identity.certificate_pem.decode() for identity in identities]
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """The parties as holders of a collection's key."""
+        return tuple(
+            Holder(name=i.party.name, certificate=i.party.fingerprint) for i in self._identities
+        )
 
     async def fill(self, segments: int) -> tuple[Fill, list[Segments], float]:
         """Fill a noise bank; every party's sealed shares, and the seconds that it took."""
@@ -149,11 +159,17 @@ class _Committee:
         )
 
     async def session(
-        self, cells: int, noise: str, segments: Sequence[Segments | None], *, fill_seconds: float
+        self,
+        cells: int,
+        noise: str,
+        segments: Sequence[Segments | None],
+        *,
+        fill_seconds: float,
+        deposited: Sequence[Deposited] | None = None,
     ) -> Rehearsal:
-        """Run one session and open its result."""
+        """Run one session and open its result; every party's part of deposits if there are any."""
         key = X25519PrivateKey.generate()
-        descriptor = self._descriptor(cells, noise, key)
+        descriptor = self._descriptor(cells, noise, key, deposits=deposited is not None)
         rules = Rules(**asdict(self._release), cohort=cells)
         outputs: dict[int, Message] = {}
 
@@ -172,6 +188,7 @@ class _Committee:
                 law=self._law,
                 rules=rules,
                 reach=REACH,
+                deposited=None if deposited is None else deposited[place],
             )
 
         await self._run(assign, answer)
@@ -185,6 +202,7 @@ class _Committee:
             noise=opened.noisy,
             protocol_seconds=opening + max(sum(p.values()) - p["link"] for p in phases),
             comparing_seconds=max(p.get("comparing", 0.0) for p in phases),
+            converting_seconds=max(p.get("deposits", 0.0) for p in phases),
             link_seconds=max(p["link"] for p in phases),
             fill_seconds=fill_seconds,
             cpu_seconds=max(m["cpu_seconds"] for m in metrics),
@@ -193,7 +211,9 @@ class _Committee:
             rss_mb=max(m["rss_mb"] for m in metrics),
         )
 
-    def _descriptor(self, cells: int, noise: str, key: X25519PrivateKey) -> Descriptor:
+    def _descriptor(
+        self, cells: int, noise: str, key: X25519PrivateKey, *, deposits: bool
+    ) -> Descriptor:
         nothing, parties = bytes(32), len(self._identities)
         return Descriptor(
             network=self._identities[0].network.fingerprint,
@@ -202,7 +222,7 @@ class _Committee:
             cells=cells,
             law=self._law.digest,
             noise=noise,
-            program=program_of(self._release),
+            program=program_of(self._release, deposits=deposits),
             epsilon=Fraction(1),  # nobody is charged: there is no ledger here
             rho=Fraction(1, 2),
             delta=Fraction(0),
@@ -216,7 +236,30 @@ class _Committee:
             parties=parties,
             threshold=(parties - 1) // 2,
             nonce=os.urandom(16),
+            deposits=os.urandom(32) if deposits else b"",
         )
+
+    async def deal(self, collection: Collection) -> tuple[list[tuple[bytes, bytes]], float]:
+        """Deal a collection's key; every party's public and secret part, and the seconds."""
+        said: dict[int, Message] = {}
+
+        def answer(place: int, message: Message) -> str | None:
+            if message.say == "key":
+                said[place] = message
+                return "stored"
+            return None
+
+        async def assign(worker: WorkerProcess, identity: Identity, _: int) -> int:
+            return await worker.assign_key(
+                collection, identity=identity, certificates=self._certificates, reach=REACH
+            )
+
+        await self._run(assign, answer)
+        parts = []
+        for place in range(len(self._identities)):
+            size = int(said[place].fields["public"])
+            parts.append((said[place].blob[:size], said[place].blob[size:]))
+        return parts, max(m.fields["metrics"]["phases"]["key"] for m in said.values())
 
     async def _run(self, assign: Any, answer: Answer) -> None:
         """Start workers, give each its job, and follow all to their ends."""
