@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.study.spec import MAX_BYTES, Release, Study, parse
+from upcare_mpc.study.spec import MAX_BYTES, Deposits, Release, Study, parse
 
 TOML = """
 version = 1
@@ -262,3 +262,62 @@ def test_a_decimal_among_options_has_one_spelling_and_loses_nothing() -> None:
 
     assert study.options["landmark_days"] == ("0.125", "12.5", 3, "-0.5", 1000)
     assert Study.from_canonical(study.canonical()) == study
+
+
+DEPOSITS = '[deposits]\nregistries = ["fr-c"]\npatients = true\n[survival]'
+
+
+def test_deposits_have_defaults_and_come_back() -> None:
+    study = parse(TOML.replace(TABLE, DEPOSITS, 1), name="s")
+
+    assert study.deposits == Deposits(envelope="rlwe", registries=("fr-c",), patients=True, days=14)
+    assert Study.from_canonical(study.canonical()) == study
+
+
+def test_a_study_without_deposits_says_nothing_of_them() -> None:
+    study = parse(TOML, name="s")
+    assert study.deposits is None
+    assert b"deposits" not in study.canonical()
+
+
+@pytest.mark.parametrize(
+    "line", ['envelope = "sealed"', "days = 3", 'registries = ["fr-d"]', "patients = false"]
+)
+def test_every_word_on_deposits_changes_the_digest(line: str) -> None:
+    key = line.split(maxsplit=1)[0]
+    kept = [own for own in ('registries = ["fr-c"]', "patients = true") if not own.startswith(key)]
+    changed = "\n".join(["[deposits]", *kept, line, "[survival]"])
+    assert (
+        parse(TOML.replace(TABLE, changed, 1), name="s").digest
+        != parse(TOML.replace(TABLE, DEPOSITS, 1), name="s").digest
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        ("", "deposits: wanted registries, patients = true, or both"),
+        ("registries = []", "deposits: wanted registries, patients = true, or both"),
+        ("patients = false", "deposits: wanted registries, patients = true, or both"),
+        ('patients = "yes"', "deposits.patients: wanted true or false"),
+        ('registries = ["de-a"]', "not asked online, got de-a"),
+        ('registries = ["fr-c", "fr-c"]', "names that differ"),
+        ('registries = ["FR"]', "a name like de-a"),
+        ('patients = true\nenvelope = "open"', "wanted rlwe or sealed"),
+        ("patients = true\ndays = 0", "a whole number from 1 to 30"),
+        ("patients = true\ndays = 31", "a whole number from 1 to 30"),
+        ("patients = true\nuntil = 3", "until"),
+    ],
+)
+def test_a_mistake_about_deposits_is_named(lines: str, wanted: str) -> None:
+    with pytest.raises(StudyError, match=wanted):
+        parse(TOML.replace(TABLE, f"[deposits]\n{lines}\n[survival]", 1), name="s")
+
+
+@pytest.mark.parametrize(
+    "other", [b'"deposits":null,', b'"deposits":{},', b'"deposits":{"patients":true},']
+)
+def test_another_spelling_of_deposits_is_not_canonical(other: bytes) -> None:
+    canonical = parse(TOML, name="s").canonical()
+    with pytest.raises(StudyError):
+        Study.from_canonical(canonical.replace(b'"kind"', other + b'"kind"', 1))
