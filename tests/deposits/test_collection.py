@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_papers import HOLDERS, collection
 
-from upcare_mpc.deposits.collection import Collection, Holder
+from upcare_mpc.deposits.collection import Collection, Holder, most_holders
 from upcare_mpc.errors import ProtocolError
 
 
@@ -45,6 +45,7 @@ def test_places_are_those_of_the_holders() -> None:
         ({"envelope": "open"}, "rlwe or sealed"),
         ({"holders": holders(2)}, "3 to 7 holders"),
         ({"holders": holders(8)}, "3 to 7 holders"),
+        ({"holders": holders(5)}, "at most 3t"),
         ({"threshold": 0}, "below half"),
         ({"threshold": 2}, "below half"),
         ({"holders": (*holders(2), holders(1)[0])}, "distinct"),
@@ -94,3 +95,12 @@ def test_long_bytes_are_refused_unread() -> None:
 def test_no_bytes_do_worse_than_to_be_refused(received: bytes) -> None:
     with pytest.raises(ProtocolError):
         Collection.from_canonical(received)
+
+
+@pytest.mark.parametrize("threshold", [1, 2, 3])
+def test_so_few_hold_a_key_that_it_serves_one_release(threshold: int) -> None:
+    """Who has made an output has erased its part; t + 1 outputs open, 2t + 1 holders convert."""
+    most, quorum = most_holders(threshold), 2 * threshold + 1
+    assert quorum <= most
+    assert most - (threshold + 1) < quorum  # after a result opened nobody converts again
+    assert 2 * quorum - most >= 1  # two sessions share a holder, who joins one set alone

@@ -20,7 +20,7 @@ from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
 from upcare_mpc.coordinator.attendance import REASON_CHARACTERS, Attendance
 from upcare_mpc.coordinator.lifecycle import choose_roster, in_words
-from upcare_mpc.deposits.collection import Collection, Holder
+from upcare_mpc.deposits.collection import Collection, Holder, most_holders
 from upcare_mpc.deposits.findings import Findings, FrozenSet, freeze
 from upcare_mpc.deposits.key import HolderKey, Verify, agreed_key
 from upcare_mpc.errors import ProtocolError, SessionError
@@ -34,7 +34,6 @@ from upcare_mpc.storage.studies import Studies
 
 __all__ = ["Collections", "Frozen"]
 
-MOST_HOLDERS: Final = 7
 KEY_S: Final = 60.0
 FINDINGS_S: Final = 30.0
 FINDINGS_A_BLOCK_S: Final = 0.2
@@ -164,7 +163,8 @@ class Collections:
         by_name = {quote.registry: quote for quote in quotes}
         seats = [(name, by_name[name].computes) for name in question.study.registries]
         choose_roster(seats, self._agreement.committee)  # there are enough
-        names = [name for name, computes in seats if computes][:MOST_HOLDERS]
+        most = most_holders((self._agreement.committee - 1) // 2)
+        names = [name for name, computes in seats if computes][:most]
         certificates = [by_name[name].certificate for name in names]
         collection = self._compose(question, request, names, certificates)
         self._deposits.begin(collection, key)

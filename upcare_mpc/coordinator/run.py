@@ -21,6 +21,7 @@ from upcare_mpc.coordinator.collections import Frozen
 from upcare_mpc.coordinator.lifecycle import choose_roster
 from upcare_mpc.coordinator.signed import check_no_output, check_output, check_spent
 from upcare_mpc.errors import ProtocolError, RefusedError, SessionError
+from upcare_mpc.he.scheme import blocks_of
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.mpc.programs.contract import program_of
 from upcare_mpc.study.descriptor import Descriptor, Member
@@ -29,6 +30,7 @@ from upcare_mpc.study.draw import DIRECT
 __all__ = ["Run", "compose"]
 
 SESSION_S = 600.0
+DEPOSIT_BLOCK_S = 0.2  # longer for each block of a deposit
 GRACE_S = 5.0  # for outputs under way when something has failed
 CHARGES_S = 2.0  # for signed charges under way when all outputs are there
 WORDS_S = 10.0  # for signed words that no output left
@@ -156,6 +158,14 @@ class Run:
         self.note("approvals", f"{len(approvals)} of {len(self.names)} registries have approved")
         return approvals
 
+    @property
+    def time_s(self) -> float:
+        """How long the session may take; longer the more deposits there are."""
+        if self.frozen is None:
+            return SESSION_S
+        deposits = len(self.frozen.deposits.accepted)
+        return SESSION_S + DEPOSIT_BLOCK_S * deposits * blocks_of(self.descriptor.cells)
+
     async def finish(self, approvals: list[study_pb2.Approval]) -> None:
         """Start the session and wait for its outputs.
 
@@ -169,7 +179,7 @@ class Run:
         parties, threshold = self.descriptor.parties, self.descriptor.threshold
         if self.descriptor.draw is not None:
             self.note("noise", f"{', '.join(self.names[:parties])} take it from their noise bank")
-        await self._until(lambda: len(self.outputs) == parties or bool(self.failures), SESSION_S)
+        await self._until(lambda: len(self.outputs) == parties or bool(self.failures), self.time_s)
         if len(self.outputs) < parties:
             computing = set(self.names[:parties])
             await self._until(

@@ -16,13 +16,24 @@ from typing import Final
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.he.parameters import MAX_DEPOSITS
 
-__all__ = ["ENVELOPES", "MAX_DEPOSITS", "Collection", "Holder"]
+__all__ = ["ENVELOPES", "MAX_DEPOSITS", "Collection", "Holder", "most_holders"]
 
 ENVELOPES: Final = ("rlwe", "sealed")
 MAX_CELLS: Final = 1 << 20
+_MOST_HOLDERS: Final = 7
 _MAX_BYTES: Final = 64 << 10
 _VERSION: Final = 1
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
+
+
+def most_holders(threshold: int) -> int:
+    """How many may hold a key, so that it serves one release whatever the platform does.
+
+    A result opens from t + 1 outputs, and who has made an output has erased its part. Of 3t + 1
+    holders 2t are left then, and it takes 2t + 1 to convert. Two sessions that convert share t + 1
+    holders, each of which joins one set of deposits alone.
+    """
+    return min(_MOST_HOLDERS, 3 * threshold + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +59,7 @@ class Collection:
         signing_key: Ed25519 key of the researcher who asks, 32 bytes.
         cells: Of the study's table.
         envelope: ``rlwe`` or ``sealed``.
-        holders: Who holds the key, 3 to 7 registries; the Shamir point of each is its place + 1.
+        holders: Who holds the key, 3 to ``most_holders``; the Shamir point of each is its place + 1.
         threshold: t; any t + 1 holders could open a deposit, and any 2t + 1 convert the sum.
         depositors: Registries that deposit their tables; may be none.
         vouchers: Registries that give patients tickets; none if patients do not deposit.
@@ -87,6 +98,8 @@ class Collection:
                 raise ProtocolError("a collection names distinct registries")
         if not 3 <= len(self.holders) <= 7 or not 1 <= self.threshold <= (self.parties - 1) // 2:
             raise ProtocolError("a collection has 3 to 7 holders, and t of at least 1 below half")
+        if self.parties > most_holders(self.threshold):
+            raise ProtocolError(f"a key with t = {self.threshold} has at most 3t + 1 holders")
         if not (self.depositors or self.vouchers):
             raise ProtocolError("a collection is for registries, patients, or both")
         if not 1 <= self.cells <= MAX_CELLS:
