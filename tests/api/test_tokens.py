@@ -69,6 +69,7 @@ def test_two_tokens_are_two() -> None:
         (signed(claims(exp=int(NOW))), "expired"),
         (signed(claims(iat=int(NOW) - 7 * 24 * 3600)), "24 hours"),
         (signed(claims(iat=int(NOW) + 600, exp=int(NOW) + 900)), "not in force yet"),
+        (signed(claims(iat=int(NOW) + 30, exp=int(NOW) + 20)), "ends before it begins"),
         (signed(claims(exp=str(int(NOW) + 60))), "whole seconds"),
         (signed(claims(exp=True)), "whole seconds"),
         (signed(claims(exp=10**400)), "whole seconds"),

@@ -297,6 +297,20 @@ def test_a_ticket_for_another_key_sends_nothing(
     assert not (questions.folder / "thief.deposit").exists()
 
 
+def test_a_key_is_for_one_collection(upcare: Callable[..., Any], questions: Gathering) -> None:
+    files = prepared(upcare, questions)
+    answers = questions.folder / "answers.toml"
+    answers.write_text('"Smoked?" = "never"\n')
+    options = (*reaching(questions), *files, "--answers", str(answers))
+    upcare("deposit", "answer", short(questions), *options)
+    questions.begin()  # another collection of the same study
+
+    ran = upcare("deposit", "answer", short(questions), *options)
+
+    assert "my.key was used for another collection; make a new key" in ran.err
+    assert len(questions.deposits) == 1
+
+
 def test_tables_are_no_questionnaire(upcare: Callable[..., Any], tables: Gathering) -> None:
     ran = upcare(
         *("deposit", "answer", short(tables), *reaching(tables)),

@@ -18,6 +18,7 @@ from upcare_mpc.client.researcher import Researcher, new_researcher
 from upcare_mpc.config import Agreement, load_agreement, load_party
 from upcare_mpc.consent.model import Activity, Answer, Consent
 from upcare_mpc.coordinator.run import compose
+from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.mpc.programs.fill import LIFE_BYTES, Fill
@@ -101,6 +102,10 @@ class FakeWorker:
 
     async def assign_fill(self, fill: Fill, **_: Any) -> int:
         self.assigned = fill.digest
+        return 7000
+
+    async def assign_key(self, collection: Collection, **_: Any) -> int:
+        self.assigned = collection.digest
         return 7000
 
     def tell(self, say: str, /, **_: Any) -> None:
@@ -277,6 +282,7 @@ def registries(
 
         node._take_worker = take_worker  # type: ignore[method-assign]
         node._filler.start_worker = take_worker
+        node.collector.start_worker = take_worker
         node._prepare_worker = lambda: None  # type: ignore[method-assign]  # no real process
         nodes[name] = Registry(node, database, clock, workers, log)
     return Registries(folder, load_agreement(network), Researcher.load(folder / "me"), nodes)

@@ -258,7 +258,7 @@ def test_a_reservation_is_given_back_when_the_collection_is_over(operator: Opera
     assert operator.offline().give_up(collection, question)
 
     assert operator.registry.charges == ["released"]
-    with pytest.raises(RefusedError, match="gave this collection up"):
+    with pytest.raises(RefusedError, match="has given this collection up"):
         operator.deposits(collection, study)
 
 

@@ -7,6 +7,7 @@ cleartext exactly.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from command import upcare
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from fragile_network import FIVE, PARTIES, POLICY, FragileNetwork, cases_of, data_of, wait_for
-from upcare_mpc.cli.deposit_ticket import give_ticket
 
+from upcare_mpc.cli.deposit_ticket import give_ticket
 from upcare_mpc.cli.depositing import deposit_table
 from upcare_mpc.cli.local_deposits import answer_all, client_of, collecting, deposit_all
 from upcare_mpc.client.deposit_files import point_of
 from upcare_mpc.client.deposits import OpenCollection, patient_deposit
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.client.result import OpenedResult
+from upcare_mpc.deposits.submission import Deposit
 from upcare_mpc.errors import RefusedError
 from upcare_mpc.stats.counts import cross_table
 from upcare_mpc.study.spec import Study, parse
@@ -178,7 +181,7 @@ def test_of_thirty_patients_two_who_cheat_are_left_out(
     hostile(network, found, two, f"cheat-2-{envelope}")
     opened = closed(network, study)
 
-    rows = opened.result.rows.set_index(["question", "option"])["count"]
+    rows = opened.result.rows.set_index(["question", "answer"])["count"]
     for question, options in (("Smoked?", SMOKED), ("Health?", HEALTH)):
         said = Counter(given[question] for given in answers if question in given)
         assert {option: rows[question, option] for option in options} == {
@@ -186,6 +189,44 @@ def test_of_thirty_patients_two_who_cheat_are_left_out(
         }
     deposits = opened.label()["deposits"]
     assert (deposits["patients"], deposits["dropped"], deposits["refused"]) == (28, 2, {})
+
+
+def test_tables_and_patients_are_one_sum_and_a_broken_proof_is_left_out(
+    network: FragileNetwork,
+) -> None:
+    study = parse(
+        'version = 1\ntitle = "both"\nkind = "counts"\npurpose = "DUO:0000007"\n'
+        f"registries = {json.dumps(ONLINE)}\noverlap = 2\n"
+        '[deposits]\nregistries = ["fr-a", "fr-b"]\npatients = true\n'
+        '[cohort]\nwhere = "true"\n[privacy]\nepsilon = 80\n[counts]\nby = ["sex"]\n',
+        name="study.toml",
+    )
+    collection = collect(network, study)
+    answer_all(network, collection, [{"sex": "female"}, {"sex": "male"}])
+    deposit_table(network.party_folder("fr-b"), collection.hex(), approve=True)
+    with client_of(network) as client:
+        found = client.describe(collection)
+        key = ec.generate_private_key(ec.SECP256R1())
+        ticket, certificate = give_ticket(
+            network.party_folder("de-c"), found, "a patient of whom somebody knows", point_of(key)
+        )
+        vector = np.zeros(found.collection.cells, np.int64)
+        good = Deposit.from_bytes(
+            patient_deposit(found, vector, key=key, ticket=ticket, certificate=certificate)
+        )
+        broken = replace(good, payload=good.payload[:-1] + bytes([good.payload[-1] ^ 1]))
+        signed = broken.signed(lambda statement: key.sign(statement, ec.ECDSA(hashes.SHA256())))
+        client.send(found, signed.to_bytes())  # the platform checks no proof
+    opened = closed(network, study)
+
+    cases = [case for files in data_of(*ONLINE, "fr-b").values() for case in cases_of(files)]
+    truth = cross_table([{"sex": case.sex} for case in cases], ["sex"])
+    rows = opened.result.rows.set_index("sex")["count"]
+    assert rows["female"] == truth.get(("female",), 0) + 1
+    assert rows["male"] == truth.get(("male",), 0) + 1
+    deposits = opened.label()["deposits"]
+    assert (deposits["registries"], deposits["patients"]) == (["fr-b"], 2)
+    assert (deposits["refused"], deposits["dropped"]) == ({"proof": 1}, 0)
 
 
 def test_a_holder_that_is_lost_does_not_take_the_deposits_with_it() -> None:
@@ -231,7 +272,7 @@ def test_a_network_on_this_machine_with_deposits_and_answers(tmp_path: Path) -> 
 
     assert ran.status == 0, ran.err
     told = json.loads(ran.out)
-    counts = {row["option"]: row["count"] for row in told["result"]["rows"]}
+    counts = {row["answer"]: row["count"] for row in told["result"]["rows"]}
     assert counts == {"never": 2, "once": 0, "today": 1}
     assert told["label"]["deposits"]["patients"] == 3  # an empty line is no patient
     assert list(told["seconds"]) == ["start", "key", "deposits", "study", "total"]

@@ -3,10 +3,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-for folder in ("web", "storage", "access", "abe"):  # house.py, frozen_cases.py, applications.py
+for folder in ("web", "storage", "access", "abe", "client"):  # house.py, gathering.py and others
     sys.path.insert(0, str(TESTS / folder))
 
 import pytest  # noqa: E402 - after the path
+from asking import Asking  # noqa: E402
 from house import House  # noqa: E402
 
 
@@ -14,4 +15,11 @@ from house import House  # noqa: E402
 def house(tmp_path: Path) -> Iterator[House]:
     """A registry with three patients, its page and its clock."""
     with House(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def asking(tmp_path: Path) -> Iterator[Asking]:
+    """The same registry, in a network whose platform lists a questionnaire."""
+    with Asking(tmp_path) as found:
         yield found

@@ -27,9 +27,11 @@ from upcare_mpc.storage.snapshot_rows import pseudonym
 from upcare_mpc.study.spec import Study, parse
 from upcare_mpc.web.app import create_app
 from upcare_mpc.web.dossier import Registry
+from upcare_mpc.web.questionnaires import Questionnaires
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)  # a Sunday
 PARTY = Path(__file__).parents[2] / "parties" / "de-a" / "party.toml"
+KEY = "07" * 32  # of the researcher
 # All that a request takes of the committee it is for.
 COMMITTEE: Any = SimpleNamespace(network="eu-cancer", digest=bytes(32))
 BREAST = Case(
@@ -66,6 +68,8 @@ class House:
             r"files = .*", f'snapshots = "frozen"\ngate = "{gate}"\nconsents = "{consents}"', text
         )
         text = re.sub(r"complete = .*", "", text)
+        text = re.sub(r"(kinds = .*)]", r'\1, "questionnaire"]', text)
+        text = text.replace("[policy.researchers]", f'[policy.researchers]\n"Dr Example" = "{KEY}"')
         folder.joinpath("party.toml").write_text(text, "utf-8")
         self.folder = folder
         self.now = NOW
@@ -75,15 +79,23 @@ class House:
         self.database = open_database(self.party)
         self.registry = Registry(self.party, self.database, clock=lambda: self.now)
         self.visits = Visits(self.database)
-        self.app = create_app(
-            self.registry, self.visits, title="Registry of Tests", log=self.logged.append
-        )
+        self.open()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.database.close()
+
+    def open(self, questionnaires: Questionnaires | None = None) -> None:
+        """Make the page."""
+        self.app = create_app(
+            self.registry,
+            self.visits,
+            questionnaires,
+            title="Registry of Tests",
+            log=self.logged.append,
+        )
 
     def freeze(self, cases: list[Case]) -> None:
         """Put a snapshot in force."""

@@ -11,12 +11,9 @@ from upcare_mpc.client.deposit_files import read_point, write_ticket
 from upcare_mpc.client.deposits import OpenCollection
 from upcare_mpc.config import load_party
 from upcare_mpc.deposits.submission import Ticket
-from upcare_mpc.node.books import Books
 from upcare_mpc.node.snapshot import snapshots_of
 from upcare_mpc.node.tickets import TicketOffice
-from upcare_mpc.storage.consents import Consents
 from upcare_mpc.storage.snapshot_rows import pseudonym_of_named
-from upcare_mpc.storage.tickets import Tickets
 
 __all__ = ["give_ticket", "ticket"]
 
@@ -69,17 +66,14 @@ def give_ticket(
     Raises:
         RefusedError: See ``TicketOffice.give``.
     """
-    party, now = load_party(folder), datetime.datetime.now(datetime.UTC)
-    identity = load_identity(party, now=now)
+    party = load_party(folder)
+    identity = load_identity(party, now=_now())
     who = pseudonym_of_named(snapshots_of(party.data, party.state_folder).secret(), patient)
     with open_database(party) as database:
-        office = TicketOffice(
-            party=party,
-            identity=identity,
-            books=Books(database, party.policy, b""),
-            consents=Consents(database),
-            tickets=Tickets(database),
-            clock=lambda: datetime.datetime.now(datetime.UTC),
-        )
+        office = TicketOffice(party=party, identity=identity, database=database, clock=_now)
         given = office.give(found.collection, found.question, who, point)
-    return given, identity.certificate_pem
+    return Ticket.from_bytes(given.ticket), given.certificate
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -17,7 +17,8 @@ from upcare_mpc.client.deposits import (
 )
 from upcare_mpc.config import load_agreement, load_party
 from upcare_mpc.deposits.receipt import Receipt
-from upcare_mpc.errors import RefusedError
+from upcare_mpc.deposits.submission import Deposit
+from upcare_mpc.errors import InputError, RefusedError
 from upcare_mpc.kinds.answers import Answerable, answer_vector
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.offline import OfflineRegistry
@@ -118,6 +119,8 @@ def deposit_answers(
     answered = None
     if made.exists():
         encoded = made.read_bytes()
+        if Deposit.from_bytes(encoded).collection != found.collection.digest:
+            raise InputError(f"{key_file.name} was used for another collection; make a new key")
     else:
         key, (given, certificate) = read_key(key_file), read_ticket(ticket_file)
         if not found.taking:

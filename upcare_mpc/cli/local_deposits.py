@@ -70,8 +70,8 @@ def answer_all(
     network: LocalNetwork, collection: bytes, answers: Sequence[Mapping[str, str]]
 ) -> None:
     """Deposit the answers of patients, with tickets of their registries in turn."""
-    folder = network.folder / "patients"
-    folder.mkdir(exist_ok=True)
+    folder = network.folder / "patients" / collection.hex()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
     with client_of(network) as client:
         found = client.describe(collection)
         vouchers = cycle(found.collection.vouchers)

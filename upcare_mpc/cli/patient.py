@@ -1,22 +1,29 @@
 """`upcare patient`: let a patient in, serve the page, and say on a terminal what the page says."""
 
+import contextlib
 import datetime
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
 from upcare_mpc.cli.https import Place, serve_app
-from upcare_mpc.cli.node import open_database, party_option
+from upcare_mpc.cli.node import load_identity, open_database, party_option
 from upcare_mpc.cli.processes import log_line, run_until_stopped
-from upcare_mpc.config import PartyFile, load_party
+from upcare_mpc.config import PartyFile, load_agreement, load_party
 from upcare_mpc.consent.model import Activity
+from upcare_mpc.link.calls import registry_channel
+from upcare_mpc.link.deposits import Depositor
 from upcare_mpc.node.snapshot import snapshots_of
+from upcare_mpc.node.tickets import TicketOffice
+from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.patients import CODE_LIFE, Visits
 from upcare_mpc.storage.snapshot_rows import pseudonym_of_named
 from upcare_mpc.web.app import create_app
 from upcare_mpc.web.dossier import Registry
 from upcare_mpc.web.language import LANGUAGES, language
+from upcare_mpc.web.questionnaires import Questionnaires
 from upcare_mpc.web.record import tumours
 
 __all__ = ["patient"]
@@ -102,6 +109,7 @@ def show(patient_id: str, folder: Path, spoken: str) -> None:
             tumours=tumours(dossier.cases or (), words),
             projects=registry.projects(dossier, words),
             studies=registry.studies(dossier, words),
+            answers=registry.answers(dossier, words),
         )
     click.echo(text, nl=False)
 
@@ -150,13 +158,37 @@ def serve(
         log_line(party.name, text)
 
     async def work() -> None:
-        with open_database(party) as database, place.listening() as (waiting, url):
-            registry = Registry(party, database, clock=_now)
-            app = create_app(registry, Visits(database), title=title or party.name, log=log)
+        with (
+            open_database(party) as database,
+            _questionnaires(party, database, log) as questionnaires,
+            place.listening() as (waiting, url),
+        ):
+            registry, visits = Registry(party, database, clock=_now), Visits(database)
+            app = create_app(registry, visits, questionnaires, title=title or party.name, log=log)
             log(f"the patients' page is at {url}/")
             await serve_app(app, place, waiting, connections=_CONNECTIONS)
 
     run_until_stopped(work(), with_parent=with_parent)
+
+
+@contextlib.contextmanager
+def _questionnaires(
+    party: PartyFile, database: Database, log: Callable[[str], None]
+) -> Iterator[Questionnaires | None]:
+    """What patients can answer; None where the registry has no identity in a network."""
+    if not (party.identity_folder / "party.key").exists():
+        log("no identity/ in the party folder: the page offers no questionnaires")
+        yield None
+        return
+    identity = load_identity(party, now=_now())
+    office = TicketOffice(party=party, identity=identity, database=database, clock=_now)
+    with Questionnaires(
+        office,
+        load_agreement(party.identity_folder),
+        lambda: Depositor(registry_channel(party.platform, identity)),
+        log,
+    ) as questionnaires:
+        yield questionnaires
 
 
 def _pseudonym(party: PartyFile, patient_id: str) -> bytes:

@@ -105,12 +105,14 @@ def read_token(text: str, *, network: bytes, now: float) -> Token:
     if claims.get("aud") != network.hex():
         raise ProtocolError("the token is for another network")
     issued, expires = (_seconds(claims.get(name)) for name in ("iat", "exp"))
-    if not 0 < expires - issued <= MAX_HOURS * 3600:
-        raise ProtocolError(f"a token holds for some time, and for {MAX_HOURS} hours at most")
+    if expires - issued > MAX_HOURS * 3600:
+        raise ProtocolError(f"a token holds for {MAX_HOURS} hours at most")
     if issued > now + _LEEWAY_S:
         raise ProtocolError("the token is not in force yet; check this machine's clock")
     if now >= expires:
         raise ProtocolError("the token has expired")
+    if expires <= issued:
+        raise ProtocolError("the token ends before it begins")
     scope, name = claims.get("scope"), claims.get("jti")
     if not isinstance(scope, str) or not isinstance(name, str) or not name:
         raise ProtocolError("a token carries a scope and a jti")

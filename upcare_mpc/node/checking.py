@@ -1,10 +1,14 @@
 """The process that checks deposits: a node's own, with everything else going first.
 
-It is given a collection, the folder of its deposits and the places to check, one JSON object on
-standard input; it prints one: why some are refused, and whose tables the others are. A proof takes
-some ten milliseconds, and a collection may have thousands.
+It is given one JSON line on standard input: a collection, the folder of its deposits and the places
+to check. It prints one JSON object: why some are refused, and whose tables the others are. A proof
+takes some ten milliseconds for 8192 cells, and a collection may have thousands.
 
-What a deposit holds is not seen here: it is encrypted.
+All holders find the same: nothing here depends on a clock or on who checks, but for shares that are
+sealed to this holder alone. What a deposit holds is not seen: with envelope ``rlwe`` it stays
+encrypted, with ``sealed`` a share is opened, which says nothing, and is forgotten.
+
+It ends with the node: nobody needs its answer then.
 """
 
 import asyncio
@@ -12,8 +16,11 @@ import datetime
 import json
 import os
 import sys
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -22,13 +29,76 @@ from upcare_mpc.deposits.envelopes import check_payload, open_share
 from upcare_mpc.deposits.key import CollectionKey
 from upcare_mpc.deposits.submission import Certify, Deposit
 from upcare_mpc.errors import ProtocolError, SessionError
-from upcare_mpc.he.scheme import PublicKey
+from upcare_mpc.he.scheme import PublicKey, blocks_of
 from upcare_mpc.link.certificates import Network
 from upcare_mpc.link.signers import certifier
 
-__all__ = ["Checked", "check_deposits", "checked_apart"]
+__all__ = ["Checked", "Checks", "check_deposits", "checked_apart"]
 
-NICENESS = 10
+NICENESS: Final = 10
+CHECK_S: Final = 30.0
+CHECK_A_BLOCK_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """What is to be checked, by one holder.
+
+    Attributes:
+        collection: Whose deposits they are.
+        public: Its encoded RLWE key; empty with envelope ``sealed``.
+        sealing: The holder's X25519 key, which its shares are sealed to; empty with ``rlwe``.
+            Secret.
+        holder: Its place in the collection.
+        network: PEM of the CA whose certificates count.
+        folder: One file a deposit, named by its place.
+        count: How many there are.
+        places: Which to check. Of the others it is found out who deposits, for submitters that
+            come twice, and whether the share that is sealed to this holder opens.
+    """
+
+    collection: Collection
+    public: bytes
+    sealing: bytes = field(repr=False)
+    holder: int
+    network: bytes
+    folder: Path
+    count: int
+    places: tuple[int, ...]
+
+    @property
+    def time_s(self) -> float:
+        """How long they may take."""
+        return CHECK_S + CHECK_A_BLOCK_S * self.count * blocks_of(self.collection.cells)
+
+    def to_json(self) -> bytes:
+        """Encode as one line."""
+        content = {
+            "collection": self.collection.canonical().decode(),
+            "public": self.public.hex(),
+            "sealing": self.sealing.hex(),
+            "holder": self.holder,
+            "network": self.network.decode(),
+            "folder": str(self.folder),
+            "count": self.count,
+            "places": self.places,
+        }
+        return json.dumps(content).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, line: bytes) -> "Checks":
+        """Decode; only a node of this version writes it."""
+        content = json.loads(line)
+        return cls(
+            collection=Collection.from_canonical(content["collection"].encode()),
+            public=bytes.fromhex(content["public"]),
+            sealing=bytes.fromhex(content["sealing"]),
+            holder=content["holder"],
+            network=content["network"].encode(),
+            folder=Path(content["folder"]),
+            count=content["count"],
+            places=tuple(content["places"]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,141 +114,144 @@ class Checked:
     registries: dict[int, str]
 
 
-async def checked_apart(
-    collection: Collection,
-    *,
-    public: bytes,
-    network: Network,
-    now: datetime.datetime,
-    folder: Path,
-    places: list[int],
-    sealing: bytes,
-    holder: int,
-) -> Checked:
-    """Check deposits in a process of its own, which ends with this one.
-
-    Args:
-        collection: Whose they are.
-        public: Its encoded RLWE key; empty with envelope ``sealed``.
-        network: Whose certificates count.
-        now: When they have to be in force.
-        folder: One file a deposit, named by its place; from 0, without a gap.
-        places: Which to check. The others are read too, for submitters that come twice.
-        sealing: The holder's own X25519 key; with envelope ``sealed`` its share of every deposit
-            is opened. Secret.
-        holder: Its place.
+async def checked_apart(checks: Checks) -> Checked:
+    """Check deposits in a process of its own; it is gone when this returns.
 
     Raises:
-        SessionError: The process ended without an answer.
+        SessionError: It ended without an answer, or took too long.
     """
-    job = {
-        "collection": collection.canonical().decode(),
-        "public": public.hex(),
-        "ca": network.ca_pem.decode(),
-        "now": now.isoformat(),
-        "folder": str(folder),
-        "places": places,
-        "sealing": sealing.hex(),
-        "holder": holder,
-    }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "upcare_mpc.node.checking"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        out, _ = await process.communicate(json.dumps(job).encode())
+        async with asyncio.timeout(checks.time_s):
+            process.stdin.write(checks.to_json())  # and is left open: its end would end the process
+            answer = json.loads(await process.stdout.read())
+    except TimeoutError:
+        raise SessionError(f"the deposits were not checked in {checks.time_s:.0f} s") from None
+    except ValueError:
+        raise SessionError("checking the deposits ended without an answer") from None
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        raise SessionError("checking the deposits ended without an answer")
-    answer = json.loads(out)
+        await process.wait()
     return Checked(
         refused={int(place): reason for place, reason in answer["refused"].items()},
         registries={int(place): name for place, name in answer["registries"].items()},
     )
 
 
-def check_deposits(
-    collection: Collection,
-    *,
-    public: bytes,
-    network: Network,
-    now: datetime.datetime,
-    folder: Path,
-    places: list[int],
-    sealing: bytes,
-    holder: int,
-) -> Checked:
-    """Check deposits here; arguments as for ``checked_apart``."""
-    key = CollectionKey(public=PublicKey.from_bytes(public) if public else None, sealing=())
-    certify, own = certifier(network, now=now), X25519PrivateKey.from_private_bytes(sealing)
-    wanted, seen = set(places), set[tuple[str, bytes]]()
+def check_deposits(checks: Checks) -> Checked:
+    """Check deposits in this process."""
+    checker, places = _Checker(checks), frozenset(checks.places)
     checked = Checked(refused={}, registries={})
-    for place in range(len(list(folder.iterdir()))):
+    for place in range(checks.count):
         try:
-            deposit = Deposit.from_bytes((folder / str(place)).read_bytes())
+            deposit = Deposit.from_bytes((checks.folder / str(place)).read_bytes())
         except ProtocolError:
-            if place in wanted:
+            if place in places:
                 checked.refused[place] = "form"
             continue
-        submitter = deposit.role, deposit.submitter
-        repeated = submitter in seen
-        seen.add(submitter)
-        if place not in wanted:
-            if not public and not _opens(deposit, collection, own, holder):
-                checked.refused[place] = "share"
-        elif repeated:
-            checked.refused[place] = "repeated"
-        elif (reason := _fault(deposit, collection, key, certify)) is not None:
-            checked.refused[place] = reason
-        elif not public and not _opens(deposit, collection, own, holder):
-            checked.refused[place] = "share"
-        elif deposit.role == "registry":
+        mine = place in places
+        reason = checker.fault(deposit, thoroughly=mine)
+        if reason is None and mine and deposit.role == "registry":
             checked.registries[place] = deposit.submitter.decode()
+        elif reason is not None and (mine or reason == "share"):
+            checked.refused[place] = reason
     return checked
 
 
-def _fault(
-    deposit: Deposit, collection: Collection, key: CollectionKey, certify: Certify
-) -> str | None:
-    try:
-        deposit.check(collection, certify)
-    except ProtocolError:
-        return "submitter"
-    try:
-        check_payload(deposit.payload, collection, key, context=deposit.context)
-    except ProtocolError:
-        return "proof"
-    return None
+class _Checker:
+    """Finds out what is wrong with deposits, which it is shown in their order."""
+
+    def __init__(self, checks: Checks) -> None:
+        self._seen = set[tuple[str, bytes]]()
+        self._collection = checks.collection
+        self._certify = _certify(Network(checks.network), checks.collection)
+        public = PublicKey.from_bytes(checks.public) if checks.public else None
+        self._key = CollectionKey(public=public, sealing=())
+        self._holder = checks.holder
+        self._sealing = None
+        if public is None:
+            self._sealing = X25519PrivateKey.from_private_bytes(checks.sealing)
+
+    def fault(self, deposit: Deposit, *, thoroughly: bool) -> str | None:
+        """Why a deposit is refused, if it is; the expensive check only if it is this holder's."""
+        if not _holds(lambda: deposit.check(self._collection, self._certify)):
+            return "submitter"  # and nobody else's deposit is a repetition of it
+        submitter = deposit.role, deposit.submitter
+        if submitter in self._seen:
+            return "repeated"
+        self._seen.add(submitter)
+        if thoroughly and not _holds(lambda: self._check_payload(deposit)):
+            return "proof"
+        if not _holds(lambda: self._open(deposit)):
+            return "share"
+        return None
+
+    def _check_payload(self, deposit: Deposit) -> None:
+        check_payload(deposit.payload, self._collection, self._key, context=deposit.context)
+
+    def _open(self, deposit: Deposit) -> None:
+        if self._sealing is not None:
+            open_share(
+                deposit.payload,
+                self._collection,
+                self._sealing,
+                place=self._holder,
+                context=deposit.context,
+            )
 
 
-def _opens(deposit: Deposit, collection: Collection, own: X25519PrivateKey, holder: int) -> bool:
+def _holds(check: Callable[[], None]) -> bool:
     try:
-        open_share(deposit.payload, collection, own, place=holder, context=deposit.context)
+        check()
     except ProtocolError:
         return False
     return True
 
 
+def _certify(network: Network, collection: Collection) -> Certify:
+    """Take certificates that were in force when the collection was opened, or are when it closes.
+
+    So one that ends, or is renewed, while deposits are taken is good for them; and when the check
+    is made does not matter.
+    """
+    moments = [
+        datetime.datetime.fromtimestamp(moment, datetime.UTC)
+        for moment in (collection.opened, collection.closes)
+    ]
+    first, last = (certifier(network, now=moment) for moment in moments)
+
+    def certify(certificate: bytes, statement: bytes, signature: bytes) -> str:
+        try:
+            return last(certificate, statement, signature)
+        except ProtocolError:
+            return first(certificate, statement, signature)
+
+    return certify
+
+
+def _end_with_the_node() -> None:
+    while os.read(0, 1 << 16):
+        pass
+    os._exit(3)
+
+
 def main() -> None:
     """Entry point of ``python -m upcare_mpc.node.checking``."""
     os.nice(NICENESS)
-    job = json.load(sys.stdin)
-    checked = check_deposits(
-        Collection.from_canonical(job["collection"].encode()),
-        public=bytes.fromhex(job["public"]),
-        network=Network(job["ca"].encode()),
-        now=datetime.datetime.fromisoformat(job["now"]),
-        folder=Path(job["folder"]),
-        places=job["places"],
-        sealing=bytes.fromhex(job["sealing"]),
-        holder=job["holder"],
-    )
+    checks = Checks.from_json(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_the_node, daemon=True).start()
+    checked = check_deposits(checks)
     json.dump({"refused": checked.refused, "registries": checked.registries}, sys.stdout)
+    sys.stdout.flush()
+    os._exit(0)  # the thread is still reading
 
 
 if __name__ == "__main__":

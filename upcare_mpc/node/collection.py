@@ -9,19 +9,17 @@ A collection touches no record and no budget: what is charged is the session tha
 was stopped has failed.
 
 Deposits are fetched from the platform and are what their list's digest says; this node's share of
-them is checked in a process of its own (``node.checking``).
+them is checked in a process of its own (``node.checking``). A proposed session names a set of them.
+Every registry works out from the holders' findings that it is that set; a holder pins its key to
+it, on disk, before it approves.
 """
 
 import asyncio
-import datetime
-import shutil
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
@@ -32,36 +30,36 @@ from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.deposits.collection import Collection
-from upcare_mpc.deposits.envelopes import most_bytes
-from upcare_mpc.deposits.findings import (
-    Findings,
-    checkers_of,
-    freeze,
-    list_digest,
-)
+from upcare_mpc.deposits.findings import Findings, FrozenSet, checkers_of, freeze, list_digest
 from upcare_mpc.deposits.key import HolderKey
 from upcare_mpc.deposits.matching import check_collection
 from upcare_mpc.errors import ProtocolError, RefusedError, SessionError, UpcareError
 from upcare_mpc.kinds.answers import one_hot_tables
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.certificates import Identity
-from upcare_mpc.link.deposits import Holder
 from upcare_mpc.link.roster import check_approvals, check_roster
 from upcare_mpc.link.signers import verifier
 from upcare_mpc.link.statements import approval_statement, question_digest
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.assignment import Deposited, Reach
 from upcare_mpc.node.books import Books
-from upcare_mpc.node.checking import checked_apart
+from upcare_mpc.node.checking import Checked, Checks, checked_apart
+from upcare_mpc.node.deposit_folder import DepositFolder
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.node.question import check_policy, read_question
-from upcare_mpc.storage.holdings import HoldingRow, Holdings
+from upcare_mpc.storage.holdings import Holdings
+from upcare_mpc.storage.sessions import SessionState
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.packed import pack, unpack
 
 __all__ = ["Collector"]
 
 KEY_S: Final = 120.0  # from approval to the signed key
+UNUSED_S: Final = 32 * 24 * 3600
+"""So long after its end for deposits a key is kept, if the platform does not say that it is over;
+the platform waits a day less for the researcher."""
+TEND_S: Final = 3600.0
+_CLOCKS_S: Final = 600
 _PAPERS: Final = b"UNC1"
 _MAX_PAPERS: Final = 1 << 20
 _SEALING_BYTES: Final = 32
@@ -83,28 +81,6 @@ class _Begun:
             await self.worker.end()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Papers:
-    """What is public of a collection that this node holds a part of."""
-
-    collection: Collection
-    pems: tuple[str, ...]
-    key: HolderKey
-
-    def to_bytes(self) -> bytes:
-        certificates = (pem.encode() for pem in self.pems)
-        return pack(_PAPERS, self.collection.canonical(), self.key.to_bytes(), *certificates)
-
-    @classmethod
-    def of(cls, row: HoldingRow) -> "_Papers":
-        collection, key, *certificates = unpack(_PAPERS, row.papers, most=_MAX_PAPERS)
-        return cls(
-            collection=Collection.from_canonical(collection),
-            pems=tuple(pem.decode() for pem in certificates),
-            key=HolderKey.from_bytes(key),
-        )
-
-
 @dataclass(slots=True, kw_only=True)
 class Collector:
     """What a node does about collections.
@@ -115,10 +91,11 @@ class Collector:
         identity: Certificate and key.
         books: For the operator's word.
         holdings: Keys that it holds a part of.
-        folder: Where deposits lie between closing and release.
+        deposits: Where deposits lie between closing and release.
         say: The way to the platform.
         log: Writes one line.
         start_worker: Starts a worker process.
+        check: Checks deposits.
     """
 
     party: PartyFile
@@ -126,31 +103,47 @@ class Collector:
     identity: Identity
     books: Books
     holdings: Holdings
-    folder: Path
+    deposits: DepositFolder
     say: Callable[[coordinator_pb2.AttendRequest], None]
     log: Callable[[str], None]
     start_worker: Callable[[], Awaitable[WorkerProcess]]
-    _begun: dict[bytes, _Begun] = attribute(default_factory=dict)
+    check: Callable[[Checks], Awaitable[Checked]] = checked_apart
+    _begun: _Begun | None = None
     _closing: dict[bytes, "asyncio.Task[None]"] = attribute(default_factory=dict)
 
     def has(self, digest: bytes) -> bool:
         """Whether the key of this collection is being dealt here."""
-        return digest in self._begun
+        return self._begun is not None and self._begun.collection.digest == digest
 
     def clean(self) -> None:
-        """Remove what an earlier process has left of collections that are over."""
-        live = {row.collection.hex() for row in self.holdings.all() if row.held}
-        if self.folder.exists():
-            for left in self.folder.iterdir():
-                if left.name not in live:
-                    shutil.rmtree(left)
+        """Erase what an earlier process has left of collections that are over."""
+        for row in self.holdings.held():
+            if row.session and self.books.progress(row.session) is SessionState.OUTPUT:
+                self.holdings.erase(row.collection)
+        self.holdings.clean()
+        self.deposits.clean([row.collection for row in self.holdings.held()])
+
+    async def watch(self) -> None:
+        """Erase keys that nobody has used, now and every hour."""
+        while True:
+            try:
+                for row in self.holdings.held():
+                    collection, _ = _read_papers(row.papers)
+                    if time.time() > collection.closes + UNUSED_S:
+                        await self._forget(row.collection)
+                        self.log(f"collection {_short(row.collection)}: unused, its key is erased")
+            except (UpcareError, OSError) as error:  # an hour later it may work
+                self.log(f"unused keys are not erased: {error}")
+            await asyncio.sleep(TEND_S)
 
     async def end(self) -> None:
         """End all that is under way; what is held stays."""
-        for closing in self._closing.values():
+        closings = list(self._closing.values())
+        for closing in closings:
             closing.cancel()
-        for begun in list(self._begun.values()):
-            await self._drop(begun)
+        await asyncio.gather(*closings, return_exceptions=True)
+        if self._begun is not None:
+            await self._drop(self._begun)
 
     # -- the key --------------------------------------------------------------------------------
 
@@ -176,113 +169,110 @@ class Collector:
         )
         self._say(call=call, approval=approval)
 
-    async def expire(self, digest: bytes) -> None:
-        """Give up dealing a key if it takes too long."""
-        begun = self._begun.get(digest)
+    async def expire(self) -> None:
+        """Give up dealing the key under way if it is still that one after its time."""
+        begun = self._begun
         await asyncio.sleep(KEY_S)
-        if begun is not None and self._begun.get(digest) is begun:
+        if begun is not None and self._begun is begun:
             self.log(f"collection ended: its key was not dealt within {KEY_S:.0f} s")
             await self._drop(begun)
 
-    async def run(self, digest: bytes, approvals: Sequence[study_pb2.Approval]) -> None:
-        """Deal the key, keep this node's part of it, and sign what all know of it."""
-        begun = self._begun[digest]
-        if begun.started:
-            raise ProtocolError("the key of a collection is dealt once")
-        begun.started = True
+    async def run(self, approvals: Sequence[study_pb2.Approval]) -> None:
+        """Deal the key under way, keep this node's part of it, and sign what all know of it."""
+        begun = self._begun
+        if begun is None or begun.started:
+            raise ProtocolError("the key of a collection is dealt once, after it was approved")
+        begun.started, digest = True, begun.collection.digest
         try:
             endpoints = check_approvals(begun.collection, begun.certificates, approvals)
-            async with asyncio.timeout(KEY_S):
-                key = await self._dealt(begun, endpoints)
-            self._begun.pop(digest, None)
-            self.log(f"collection {digest.hex()[:12]}: holds a part of its key")
+            key = await self._dealt(begun, endpoints)
+            if self._begun is not begun:
+                raise SessionError("it was given up")
+            self._begun = None
+            self.log(f"collection {_short(digest)}: holds a part of its key")
             self._say(key=deposit_pb2.SignedKey(collection=digest, key=key.to_bytes()))
-        except (UpcareError, TimeoutError) as error:
-            if digest in self._begun:  # else it was given up, and that has been said
-                if not isinstance(error, UpcareError):
-                    error = SessionError(f"its key was not dealt within {KEY_S:.0f} s")
-                self.log(f"collection failed: {error}")
+        except (UpcareError, OSError) as error:
+            await self._forget(digest)  # also if it was stored when somebody gave up
+            if self._begun is begun:  # else it was given up, and that has been said
                 self._fail(digest, error)
-                self.forget(digest)
                 await self._drop(begun)
         finally:
             await begun.end()
 
     async def discard(self, digest: bytes) -> None:
-        """A collection is over: nothing of its key stays here."""
-        begun = self._begun.get(digest)
-        if begun is not None:
-            await self._drop(begun)
-        closing = self._closing.pop(digest, None)
+        """A collection is over: nothing of it stays here."""
+        if self._begun is not None and self.has(digest):
+            await self._drop(self._begun)
+        closing = self._closing.get(digest)
         if closing is not None:
             closing.cancel()
+            await asyncio.wait([closing])
         row = self.holdings.get(digest)
         if row is not None and row.held:
-            self.forget(digest)
-            self.log(f"collection {digest.hex()[:12]}: over, its key is erased")
+            await self._forget(digest)
+            self.log(f"collection {_short(digest)}: over, its key is erased")
 
-    def released(self, frozen: bytes) -> None:
-        """A set of deposits is in an output that is stored: its key has done its work."""
-        for row in self.holdings.all():
-            if row.held and row.frozen == frozen:
-                self.forget(row.collection)
-
-    def forget(self, digest: bytes) -> None:
-        """Erase the key, then the deposits."""
-        self.holdings.erase(digest)
-        shutil.rmtree(self._place(digest), ignore_errors=True)
+    async def released(self, session: bytes) -> None:
+        """The output of a session is stored: the key of its deposits has done its work."""
+        for row in self.holdings.held():
+            if row.session == session:
+                await self._forget(row.collection)
 
     # -- the deposits ---------------------------------------------------------------------------
 
     def close(self, closing: deposit_pb2.Closing) -> None:
-        """Fetch the deposits of a collection, check this node's share, and say what it found."""
+        """Fetch the deposits of a collection, check this node's share, and say what it found.
+
+        Takes the place of an earlier closing of the same collection, among other holders.
+        """
         digest = bytes(closing.collection)
-        earlier = self._closing.pop(digest, None)
+        earlier = self._closing.get(digest)
         if earlier is not None:
             earlier.cancel()
-        self._closing[digest] = asyncio.ensure_future(self._look_at(closing))
+        task = asyncio.ensure_future(self._look_at(closing, earlier))
+        self._closing[digest] = task
+        task.add_done_callback(lambda ended: self._ended(digest, ended))
 
-    async def take(
-        self, proposal: coordinator_pb2.Proposal, question: Question, descriptor: Descriptor
-    ) -> Deposited:
-        """Pin the key to the set of deposits of a proposed session, and hand both out.
+    def admit(
+        self,
+        proposal: coordinator_pb2.Proposal,
+        question: Question,
+        descriptor: Descriptor,
+    ) -> Deposited | None:
+        """Check the deposits of a proposed session; pin the key to them, and hand both out.
 
         Args:
-            proposal: Of the session.
+            proposal: Of the session, its certificates checked.
             question: What the session answers.
             descriptor: The session, checked.
 
         Returns:
-            What the worker needs. Secret.
+            What the worker needs, if this registry computes. Secret.
 
         Raises:
             RefusedError: The key belongs to another set, or is gone.
             ProtocolError: The findings do not fit, or are not signed by the holders; or the set is
                 not the session's, or not of the deposits that are here.
         """
-        collection = Collection.from_canonical(proposal.collection)
-        self._check(collection, question)
-        row = self.holdings.get(collection.digest)
-        if row is None:
-            raise RefusedError("holds no key of this collection")
-        verify = verifier(dict(zip(collection.names, _Papers.of(row).pems, strict=True)))
-        findings = [Findings.from_canonical(f.findings, f.signature) for f in proposal.findings]
-        frozen = freeze(collection, findings, verify)
-        seats = [member.name for member in descriptor.roster[: descriptor.parties]]
-        if frozen.digest != descriptor.deposits or not set(seats) <= set(findings[0].present):
-            raise ProtocolError("the session is on other deposits than its holders have found")
-        folder = self._place(collection.digest)
-        digests = await asyncio.to_thread(_digests, folder, frozen.count)
-        if list_digest(collection.digest, digests) != frozen.deposits:
+        collection, frozen = self._frozen(proposal, question, descriptor)
+        digest, seats = collection.digest, descriptor.roster[: descriptor.parties]
+        computes = descriptor.place(self.party.name) < descriptor.parties
+        digests = self.deposits.digests(digest) if computes else []
+        if computes and list_digest(digest, digests) != frozen.deposits:
             raise ProtocolError("the deposits that are here are not those that were frozen")
-        secret = self.holdings.pin(collection.digest, frozen.digest)
+        row = self.holdings.get(digest)
+        if not computes and (row is None or not row.held):
+            return None
+        secret = self.holdings.pin(digest, frozen.digest, session=descriptor.digest)
+        if not computes:
+            return None
         return Deposited(
             collection=collection,
-            folder=str(folder),
+            folder=str(self.deposits.place(digest)),
             accepted=tuple((place, digests[place].hex()) for place in frozen.accepted),
             tables=tuple(sorted(frozen.registries)),
             answers=one_hot_tables(question.layout),
-            points=tuple(collection.place(name) + 1 for name in seats),
+            points=tuple(collection.place(seat.name) + 1 for seat in seats),
             sealing=secret[:_SEALING_BYTES],
             sigma=secret[_SEALING_BYTES:],
         )
@@ -291,16 +281,16 @@ class Collector:
 
     def _begin(self, proposal: deposit_pb2.CollectionProposal) -> _Begun:
         """Check a proposed collection against the question, the policy and the operator's word."""
+        if self._begun is not None:
+            raise RefusedError("is busy with the key of another collection")
         collection = Collection.from_canonical(proposal.collection)
-        if collection.digest in self._begun or self.holdings.get(collection.digest) is not None:
-            raise RefusedError("has seen this collection before")
         question = read_question(proposal.request, self.agreement, now=time.time())
         check_policy(question, proposal.request, self.party.policy, registry=self.party.name)
         self._check(collection, question)
         if collection.signing_key != proposal.request.signing_key:
             raise ProtocolError("the collection is for another researcher")
-        if not collection.opened <= time.time() + 300 or time.time() > collection.closes:
-            raise ProtocolError("the collection is not open now; check this machine's clock")
+        if abs(time.time() - collection.opened) > _CLOCKS_S:
+            raise ProtocolError("the collection is not opened now; check this machine's clock")
         if not self.party.computes:
             raise ProtocolError(f"{self.party.name} does not compute, and so holds no keys")
         if not self.party.policy.automatic:
@@ -308,14 +298,14 @@ class Collector:
             if self.books.standing(asked)[0] is not Standing.GRANTED:
                 raise RefusedError("waits for its operator")
         certificates = check_roster(collection, proposal.certificates, self.identity.network)
-        own = collection.holders[collection.place(self.party.name)]
-        if own.certificate != self.identity.party.fingerprint:
-            raise ProtocolError(f"the collection names another certificate of {self.party.name}")
-        begun = _Begun(
+        self._check_own_certificate(collection)
+        if self.holdings.get(collection.digest) is not None:
+            raise RefusedError("has held a key of this collection before")
+        self.holdings.check_room()
+        self._begun = _Begun(
             collection=collection, certificates=certificates, pems=list(proposal.certificates)
         )
-        self._begun[collection.digest] = begun
-        return begun
+        return self._begun
 
     def _check(self, collection: Collection, question: Question) -> None:
         check_collection(
@@ -325,19 +315,25 @@ class Collector:
             committee=self.agreement.committee,
         )
 
+    def _check_own_certificate(self, collection: Collection) -> None:
+        own = collection.holders[collection.place(self.party.name)]
+        if own.certificate != self.identity.party.fingerprint:
+            raise ProtocolError(f"the collection names another certificate of {self.party.name}")
+
     async def _prepare(self, begun: _Begun) -> str:
         """Start the worker that deals the key; where it listens."""
         if begun.collection.envelope == "sealed":
             return ""
         begun.worker = await self.start_worker()
-        party = self.party
-        port = await begun.worker.assign_key(
-            begun.collection,
-            identity=self.identity,
-            certificates=begun.pems,
-            reach=Reach(host=party.host, ports=party.ports, silence_s=party.silence_s),
-        )
-        if begun.collection.digest not in self._begun:
+        party, port = self.party, 0
+        if self._begun is begun:
+            port = await begun.worker.assign_key(
+                begun.collection,
+                identity=self.identity,
+                certificates=begun.pems,
+                reach=Reach(host=party.host, ports=party.ports, silence_s=party.silence_s),
+            )
+        if self._begun is not begun:
             raise SessionError("it was given up before it began")
         return f"{party.host}:{port}"
 
@@ -361,27 +357,28 @@ class Collector:
 
     def _hold(self, begun: _Begun, public: bytes, sigma: bytes) -> HolderKey:
         """Keep the secrets, durably, and sign what is public of them."""
-        private = X25519PrivateKey.generate()
-        key = HolderKey(
-            collection=begun.collection.digest,
+        private, digest = X25519PrivateKey.generate(), begun.collection.digest
+        self.holdings.add(
+            digest,
+            papers=pack(_PAPERS, begun.collection.canonical(), public),
+            secret=private.private_bytes_raw() + sigma,
+        )
+        return HolderKey(
+            collection=digest,
             holder=self.party.name,
             public=public,
             sealing=private.public_key().public_bytes_raw(),
         ).signed(self.identity.sign)
-        papers = _Papers(collection=begun.collection, pems=tuple(begun.pems), key=key)
-        self.holdings.add(
-            begun.collection.digest,
-            papers=papers.to_bytes(),
-            secret=private.private_bytes_raw() + sigma,
-        )
-        return key
 
-    async def _look_at(self, closing: deposit_pb2.Closing) -> None:
+    async def _look_at(
+        self, closing: deposit_pb2.Closing, earlier: "asyncio.Task[None] | None"
+    ) -> None:
+        if earlier is not None:
+            await asyncio.wait([earlier])
         digest = bytes(closing.collection)
         try:
             findings = await self._findings(closing)
-        except UpcareError as error:
-            self.log(f"collection {digest.hex()[:12]}: {error}")
+        except (UpcareError, OSError) as error:
             self._fail(digest, error)
             return
         signed = deposit_pb2.SignedFindings(
@@ -389,90 +386,112 @@ class Collector:
         )
         self._say(findings=signed)
 
+    def _ended(self, digest: bytes, task: "asyncio.Task[None]") -> None:
+        if self._closing.get(digest) is task:
+            del self._closing[digest]
+        if not task.cancelled() and task.exception() is not None:
+            self._fail(digest, SessionError("has a fault; its log says more"))
+
     async def _findings(self, closing: deposit_pb2.Closing) -> Findings:
         row = self.holdings.get(bytes(closing.collection))
         if row is None or not row.held:
             raise RefusedError("holds no key of this collection")
-        papers = _Papers.of(row)
-        collection, present = papers.collection, tuple(closing.present)
-        known = tuple(name for name in collection.names if name in present)
-        if present != known or self.party.name not in present:
-            raise ProtocolError("deposits are checked among holders, in their order")
-        if len(present) < 2 * collection.threshold + 1:
-            raise ProtocolError("deposits are checked among at least 2t + 1 holders")
-        folder = self._place(collection.digest)
-        await asyncio.to_thread(self._fetch, collection, closing.count, folder)
-        digests = await asyncio.to_thread(_digests, folder, closing.count)
-        if list_digest(collection.digest, digests) != closing.deposits:
-            raise ProtocolError("the platform hands out other deposits than it has announced")
+        collection, public = _read_papers(row.papers)
+        self._check_own_certificate(collection)
+        name, present, count = self.party.name, tuple(closing.present), closing.count
+        known = tuple(holder for holder in collection.names if holder in present)
+        if present != known or name not in present or len(present) < 2 * collection.threshold + 1:
+            raise ProtocolError("deposits are checked among 2t + 1 holders or more, in their order")
+        await self.deposits.fetch(collection, count=count, listed=closing.deposits)
         own = [
             place
-            for place in range(closing.count)
-            if self.party.name in checkers_of(place, present, collection.threshold)
+            for place in range(count)
+            if name in checkers_of(place, present, collection.threshold)
         ]
-        moment = min(time.time(), collection.closes)
-        checked = await checked_apart(
-            collection,
-            public=papers.key.public,
-            network=self.identity.network,
-            now=datetime.datetime.fromtimestamp(moment, datetime.UTC),
-            folder=folder,
-            places=own,
-            sealing=self.holdings.secret(collection.digest)[:_SEALING_BYTES],
-            holder=collection.place(self.party.name),
+        sealing = b""
+        if collection.envelope == "sealed":
+            sealing = self.holdings.secret(collection.digest)[:_SEALING_BYTES]
+        checked = await self.check(
+            Checks(
+                collection=collection,
+                public=public,
+                sealing=sealing,
+                holder=collection.place(name),
+                network=self.identity.network.ca_pem,
+                folder=self.deposits.place(collection.digest),
+                count=count,
+                places=tuple(own),
+            )
         )
-        reasons = Counter(checked.refused.values())
-        told = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
-        self.log(
-            f"collection {collection.digest.hex()[:12]}: checked {len(own)} of {closing.count} "
-            f"deposits, refused {told or 'none'}"
-        )
+        self._tell(collection, checked, checks=len(own), count=count)
         return Findings(
             collection=collection.digest,
-            count=closing.count,
+            count=count,
             deposits=bytes(closing.deposits),
             present=present,
-            holder=self.party.name,
+            holder=name,
             refused=checked.refused,
             registries=checked.registries,
         ).signed(self.identity.sign)
 
-    def _fetch(self, collection: Collection, count: int, folder: Path) -> None:
-        """Bring all deposits here, if they are not here from an earlier closing."""
-        if folder.exists() and len(list(folder.iterdir())) == count:
-            return
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700, parents=True)
-        with Holder(self.party.platform, self.identity) as platform:
-            deposits = platform.fetch(
-                collection.digest, count=count, at_most=most_bytes(collection), first=0
-            )
-            for place, deposit in enumerate(deposits):
-                (folder / str(place)).write_bytes(deposit)
+    def _tell(self, collection: Collection, checked: Checked, *, checks: int, count: int) -> None:
+        """Log what was found: places and reasons, no value."""
+        short = _short(collection.digest)
+        for place, reason in sorted(checked.refused.items()):
+            self.log(f"collection {short}: deposit {place} refused: {reason}")
+        reasons = Counter(checked.refused.values())
+        told = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+        self.log(
+            f"collection {short}: checked {checks} of {count} deposits, refused {told or 'none'}"
+        )
 
-    def _place(self, digest: bytes) -> Path:
-        return self.folder / digest.hex()
+    def _frozen(
+        self, proposal: coordinator_pb2.Proposal, question: Question, descriptor: Descriptor
+    ) -> tuple[Collection, FrozenSet]:
+        """Work out which deposits a session is on, as every registry of its roster can."""
+        collection = Collection.from_canonical(proposal.collection)
+        self._check(collection, question)
+        if collection.signing_key != descriptor.signing_key:
+            raise ProtocolError("the collection is for another researcher")
+        named = {holder.name: holder.certificate for holder in collection.holders}
+        pems = zip(descriptor.roster, proposal.certificates, strict=True)
+        holders = {m.name: pem for m, pem in pems if named.get(m.name) == m.certificate}
+        findings = [Findings.from_canonical(f.findings, f.signature) for f in proposal.findings]
+        frozen = freeze(collection, findings, verifier(holders))
+        seats = {member.name for member in descriptor.roster[: descriptor.parties]}
+        if frozen.digest != descriptor.deposits or not seats <= set(findings[0].present):
+            raise ProtocolError("the session is on other deposits than its holders have found")
+        return collection, frozen
+
+    async def _forget(self, digest: bytes) -> None:
+        """Erase the key, then the deposits."""
+        self.holdings.erase(digest)
+        await self.deposits.remove(digest)
 
     async def _drop(self, begun: _Begun) -> None:
-        self._begun.pop(begun.collection.digest, None)
+        if self._begun is begun:
+            self._begun = None
         await begun.end()
 
-    def _fail(self, digest: bytes, error: UpcareError) -> None:
-        text = str(error)[:300]
-        self._say(
-            failure=coordinator_pb2.Failure(session_digest=digest, code=error.code, text=text)
+    def _fail(self, digest: bytes, error: UpcareError | OSError) -> None:
+        """Say that something about a collection has failed here, and why."""
+        if not isinstance(error, UpcareError):
+            error = SessionError(f"its disk fails: {error.strerror}")
+        self.log(f"collection {_short(digest)}: {error}")
+        failure = coordinator_pb2.Failure(
+            session_digest=digest, code=error.code, text=str(error)[:300]
         )
+        self._say(failure=failure)
 
     def _say(self, **message: Any) -> None:
         self.say(coordinator_pb2.AttendRequest(**message))
 
 
-def _digests(folder: Path, count: int) -> list[bytes]:
-    """Digests of the deposits in a folder, by place."""
-    found = []
-    for place in range(count):
-        file = folder / str(place)
-        if not file.is_file():
-            raise ProtocolError("a deposit of the frozen set is not here")
-        found.append(sha256(file.read_bytes()).digest())
-    return found
+def _read_papers(papers: bytes) -> tuple[Collection, bytes]:
+    """The collection, and its encoded RLWE key."""
+    collection, public = unpack(_PAPERS, papers, most=_MAX_PAPERS)
+    return Collection.from_canonical(collection), public
+
+
+def _short(digest: bytes) -> str:
+    return digest.hex()[:12]

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversion"]
 
-BATCH_CELLS: Final = 1 << 18
+BATCH_CELLS: Final = 1 << 18  # a batch takes 250 bytes a cell
+BATCH_DEPOSITS: Final = 256  # 15 ms each: a peer that waits does not take this one for lost
 
 
 class Conversion:
@@ -57,6 +58,7 @@ class Conversion:
         self._signatures = signatures
         self._session = session
         self._collection = deposited.collection
+        self._digests = dict(deposited.accepted)
         me, points = engine.index, deposited.points
         if self._collection.envelope == "rlwe":
             sigma = ring.from_bytes(deposited.sigma)
@@ -67,18 +69,14 @@ class Conversion:
     @property
     def patients(self) -> list[int]:
         """Places of the patients' deposits."""
-        return [place for place, _ in self._deposited.accepted if place not in self._tables]
-
-    @property
-    def _tables(self) -> frozenset[int]:
-        return frozenset(self._deposited.tables)
+        return [place for place in self._digests if place not in self._deposited.tables]
 
     async def tables(self) -> Words:
         """Return this party's share of the sum of the registries' tables, ``(n,)``. Secret."""
         if self._collection.envelope == "sealed":
             return await self._sealed_tables()
         total = Sum(self._collection.cells)
-        for deposit in self._read(sorted(self._tables)):
+        for deposit in self._read(self._deposited.tables):
             total.add(ciphertext_of(deposit.payload, self._collection))
             await asyncio.sleep(0)
         ciphertext = await asyncio.to_thread(total.ciphertext)
@@ -92,7 +90,7 @@ class Conversion:
 
         cells, places = self._collection.cells, self.patients
         total, verdicts = np.zeros(cells, np.uint64), list[bool]()
-        step = max(1, BATCH_CELLS // cells)
+        step = max(1, min(BATCH_DEPOSITS, BATCH_CELLS // cells))
         for start in range(0, len(places), step):
             batch = places[start : start + step]
             shares = (await self._batch(batch)).reshape(len(batch), cells)
@@ -128,7 +126,7 @@ class Conversion:
 
     async def _sealed_tables(self) -> Words:
         total = np.zeros(self._collection.cells, np.uint64)
-        for deposit in self._read(sorted(self._tables)):
+        for deposit in self._read(self._deposited.tables):
             total = field.add(total, self._own_share(deposit))
         return await self._reshared(total)
 
@@ -145,10 +143,9 @@ class Conversion:
 
     def _read(self, places: Sequence[int]) -> Iterator[Deposit]:
         """The deposits at some places, one at a time."""
-        digests = dict(self._deposited.accepted)
         for place in places:
             encoded = (Path(self._deposited.folder) / str(place)).read_bytes()
-            if hashlib.sha256(encoded).hexdigest() != digests[place]:
+            if hashlib.sha256(encoded).hexdigest() != self._digests[place]:
                 raise ProtocolError("a deposit is not the one that was frozen")
             yield Deposit.from_bytes(encoded)
 

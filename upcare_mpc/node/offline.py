@@ -87,7 +87,7 @@ class OfflineRegistry:
             return found
         digest, name = collection.digest, self.party.name
         if self.books.erased(digest):
-            raise RefusedError(f"{name} gave this collection up; it is not charged")
+            raise RefusedError(f"{name} has given this collection up; nothing leaves for it")
         asked, snapshot = _asked(collection, study), self.load()
         self.books.renew(snapshot.digest)
         self._check(question, asked, snapshot)

@@ -1,9 +1,10 @@
 """A registry's node: attends the platform, answers questions by policy, and runs sessions.
 
 One outgoing stream to the platform, one Unix socket for the operator, one worker process for
-each session. This process never loads MPyC and never holds a share. Whatever the platform sends is
-checked against what the researcher signed and what this registry has agreed to; a bad message
-ends a session, never the node.
+each session. This process never loads MPyC and never holds a share of a study; its part of a key
+for deposits passes through, to the disk and to a worker. Whatever the platform sends is checked
+against what the researcher signed and what this registry has agreed to; a bad message ends a
+session, never the node.
 """
 
 import asyncio
@@ -17,7 +18,6 @@ import grpc.aio
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement, PartyFile
-from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.errors import ProtocolError, RefusedError, UpcareError
 from upcare_mpc.link.availability import availability_message
 from upcare_mpc.link.certificates import Identity, host_of, verify_signature
@@ -27,6 +27,7 @@ from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.collection import Collector
+from upcare_mpc.node.deposit_folder import DepositFolder
 from upcare_mpc.node.fill import Filler
 from upcare_mpc.node.process import WorkerProcess
 from upcare_mpc.node.question import charge, check_policy, read_question
@@ -104,7 +105,7 @@ class Node:
             identity=identity,
             books=books,
             holdings=holdings,
-            folder=party.state_folder / "deposits",
+            deposits=DepositFolder(party.state_folder / "deposits", party.platform, identity),
             say=self._outbox.put_nowait,
             log=log,
             start_worker=lambda: WorkerProcess.start(computes=True),
@@ -124,7 +125,9 @@ class Node:
             if self.books.erase(study, session):
                 self._say_failure(session, "the node was restarted during the session", word=True)
         told = ""
-        watching = asyncio.ensure_future(self._watch_data())
+        watching = [
+            asyncio.ensure_future(watch) for watch in (self._watch_data(), self.collector.watch())
+        ]
         try:
             while True:
                 try:
@@ -137,7 +140,8 @@ class Node:
                 self.attending = False
                 await asyncio.sleep(1.0)
         finally:
-            watching.cancel()
+            for watch in watching:
+                watch.cancel()
             for running in self._sessions.values():
                 await running.worker.end()
             await self._filler.abort()
@@ -234,14 +238,13 @@ class Node:
                     self._spawn(self._filler.expire())
                 case "collection":
                     await self.collector.approve(message.call, message.collection)
-                    digest = Collection.from_canonical(message.collection.collection).digest
-                    self._spawn(self.collector.expire(digest))
+                    self._spawn(self.collector.expire())
                 case "closing":
                     self.collector.close(message.closing)
                 case "discard":
                     await self.collector.discard(message.discard.collection)
                 case "start" if self.collector.has(message.start.session_digest):
-                    await self.collector.run(message.start.session_digest, message.start.approvals)
+                    await self.collector.run(message.start.approvals)
                 case "abort" if self.collector.has(message.abort.session_digest):
                     await self.collector.discard(message.abort.session_digest)
                 case "start" if self._filler.has(message.start.session_digest):

@@ -20,6 +20,7 @@ from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.consent.use import Use
 from upcare_mpc.errors import ProtocolError, SessionError, UpcareError
+from upcare_mpc.he.scheme import blocks_of
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.link.roster import check_approvals, check_roster
@@ -30,7 +31,7 @@ from upcare_mpc.link.statements import (
     spent_statement,
 )
 from upcare_mpc.mpc.programs.contract import Rules, check_descriptor
-from upcare_mpc.node.assignment import Reach
+from upcare_mpc.node.assignment import Deposited, Reach
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.collection import Collector
@@ -43,6 +44,7 @@ __all__ = ["NodeSession", "no_output"]
 
 START_S = 1800.0  # from approval to start
 SESSION_S = 600.0  # from start to the worker's end
+DEPOSIT_BLOCK_S = 0.2  # longer for each block of a deposit
 STEP_S = 5e-7  # one step of evaluating one record, with room for a slow machine
 PLAN_CASES = 1000  # planning a query costs as much as counting so many records
 COUNT_S = 0.4  # for what does not grow with the records, on a busy machine too
@@ -64,6 +66,7 @@ class NodeSession:
     worker: WorkerProcess
     say: Say
     collector: Collector
+    time_s: float
     started: bool = False
     ended: bool = False
 
@@ -85,12 +88,12 @@ class NodeSession:
     ) -> tuple["NodeSession", study_pb2.Approval]:
         """Check a proposed session, burn its noise, agree to it in the books, count, and sign.
 
-        The noise is burnt first, and stays burnt whatever comes of the session.
+        The key of its deposits is pinned first, then the noise is burnt; and both stay so whatever
+        comes of the session.
 
         Raises:
             UpcareError: Any check fails; then nothing is reserved and the session is dead here.
         """
-        started = time.monotonic()
         counting_s = (
             party.data.reach_s
             + counting_time(question, party.data.cases_at_most)
@@ -112,6 +115,10 @@ class NodeSession:
         computes = descriptor.place(party.name) < descriptor.parties
         if computes and not party.computes:
             raise ProtocolError(f"{party.name} does not compute, but the session wants it to")
+        deposited = None
+        if descriptor.deposits:
+            deposited = collector.admit(proposal, question, descriptor)
+        started = time.monotonic()  # so far nothing depends on a record
         noise = None
         if computes and descriptor.draw is not None:
             noise = bank.take(descriptor.committee, descriptor.law, descriptor.draw)
@@ -131,12 +138,9 @@ class NodeSession:
             worker=worker,
             say=say,
             collector=collector,
+            time_s=session_time(deposited),
         )
         try:
-            deposited = None
-            if computes and descriptor.deposits:
-                deposited = await collector.take(proposal, question, descriptor)
-                started = time.monotonic()  # that took as long as there are deposits: public
             use = use_of(question, proposal.request, party.policy, registry=party.name)
             vector = await _count(snapshot, question, use, until=started + counting_s)
             port = await worker.assign(
@@ -187,9 +191,9 @@ class NodeSession:
         try:
             endpoints = check_approvals(self.descriptor, self.certificates, approvals)
             self.worker.tell("start", endpoints=endpoints)
-            await asyncio.wait_for(self._follow(), SESSION_S)
+            await asyncio.wait_for(self._follow(), self.time_s)
         except TimeoutError:
-            await self._fail("session", f"the session took longer than {SESSION_S:.0f} s")
+            await self._fail("session", f"the session took longer than {self.time_s:.0f} s")
         except UpcareError as error:
             if not self.ended:  # else it was aborted, and that has been said
                 await self._fail(error.code, str(error))
@@ -235,6 +239,7 @@ class NodeSession:
                 case "output":
                     self._store_and_send(message.fields, message.blob)
                     self.worker.tell("stored")
+                    await self.collector.released(self.digest)
                 case "failed":
                     await self._fail(message.fields["code"], message.fields["text"])
                     return
@@ -253,8 +258,6 @@ class NodeSession:
         )
         self.books.store_output(self.question, self.digest, output.SerializeToString())
         self._say(output=output)
-        if self.descriptor.deposits:
-            self.collector.released(self.descriptor.deposits)
 
     def _say_spent(self) -> None:
         spent = spent_in(self.descriptor, self.party.name)
@@ -287,6 +290,14 @@ def no_output(identity: Identity, session: bytes) -> study_pb2.NoOutput:
         registry=name,
         signature=identity.sign(no_output_statement(session, name)),
     )
+
+
+def session_time(deposited: Deposited | None) -> float:
+    """Seconds from start to the worker's end: they follow from how many deposits there are."""
+    if deposited is None:
+        return SESSION_S
+    blocks = len(deposited.accepted) * blocks_of(deposited.collection.cells)
+    return SESSION_S + DEPOSIT_BLOCK_S * blocks
 
 
 def counting_time(question: Question, cases_at_most: int) -> float:

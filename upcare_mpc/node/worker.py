@@ -65,6 +65,7 @@ class Worker:
         self._phases: dict[str, float] = {}
         self._phase_start = 0.0
         self._rounds = 0  # waits for peers outside the engine
+        self._revealed = False
 
     async def run(self) -> None:
         """Do one job, from the server's first message to ``done`` or ``failed``."""
@@ -185,8 +186,7 @@ class Worker:
             passing_cells,
         )
 
-        self._tell("reveal")
-        await self._answer("noted")
+        await self._reveal()
         passing = await passing_cells(engine, result.share, assignment.rules)
         await agree_on_passing(engine, passing, assignment.signatures, agreement=result.agreement)
         self._lap("comparing")
@@ -204,8 +204,7 @@ class Worker:
         if deposited.tables:
             total = await conversion.tables()
         if conversion.patients:
-            self._tell("reveal")
-            await self._answer("noted")
+            await self._reveal()
             answers, dropped = await conversion.answers()
             total = field.add(total, answers)
         self._lap("deposits")
@@ -219,13 +218,14 @@ class Worker:
 
         assignment = KeyAssignment(job)
         async with self._linked(assignment, listens=True) as channel:
+            cpu = time.process_time()
             engine = _engine(assignment, channel)
             seed = seed_of(assignment.collection)
             dealt = await deal_key(engine, seed=seed, random=os.urandom)
             public = dealt.public.to_bytes()
             self._lap("key")
             blob = public + ring.to_bytes(dealt.sigma)
-            self._tell("key", blob=blob, public=len(public), metrics=self._metrics(engine, 0.0))
+            self._tell("key", blob=blob, public=len(public), metrics=self._metrics(engine, cpu))
             await self._answer("stored")
         self._tell("done")
 
@@ -287,6 +287,13 @@ class Worker:
         """Ask the server to charge the ledger; nothing leaves before it has."""
         self._tell("spend")
         await self._answer("spent")
+
+    async def _reveal(self) -> None:
+        """Ask the server to make the charge final: bits that are no noisy value open from here."""
+        if not self._revealed:
+            self._revealed = True
+            self._tell("reveal")
+            await self._answer("noted")
 
     def _lap(self, phase: str) -> None:
         now = time.perf_counter()

@@ -8,7 +8,10 @@ another one. So whatever fails, restarts or races: no two sums are made under on
 collection that is erased is never held again.
 
 The key's secrets lie in a file of their own, mode 600, which is overwritten and unlinked when the
-collection is over. What a disk or a file system keeps of an unlinked file is not in our hands.
+collection is over; what a crash has left of it goes at the next start. What a disk or a file system
+keeps of an unlinked file is not in our hands, and neither is a backup: whoever puts back database
+and file of a node puts back a key that is not pinned. Such a node cannot convert anything alone;
+the other holders know what theirs are pinned to.
 """
 
 import os
@@ -31,6 +34,7 @@ MAX_ATTEMPTS: Final = 3
 
 _HELD: Final = "held"
 _ERASED: Final = "erased"
+_HELD_ROWS: Final = select(HOLDINGS).where(HOLDINGS.c.state == _HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +43,17 @@ class HoldingRow:
 
     Attributes:
         collection: Digest.
-        papers: What is public of it, packed.
+        papers: What is public of it, packed; empty when it is erased.
         held: Whether its secrets are still there.
         frozen: Digest of the set it was pinned to; None before.
+        session: Digest of the latest session on that set; None before.
     """
 
     collection: bytes
     papers: bytes
     held: bool
     frozen: bytes | None
+    session: bytes | None
 
 
 class Holdings:
@@ -72,9 +78,7 @@ class Holdings:
         with self._database.write() as connection:
             if _find(connection, collection) is not None:
                 raise RefusedError("has held a key of this collection before")
-            held = select(HOLDINGS.c.collection).where(HOLDINGS.c.state == _HELD)
-            if len(connection.execute(held).all()) >= MAX_HELD:
-                raise RefusedError(f"holds keys of {MAX_HELD} collections already")
+            _check_room(connection)
             replace_bytes(self._file(collection), secret)
             connection.execute(
                 HOLDINGS.insert().values(
@@ -88,21 +92,42 @@ class Holdings:
             row = _find(connection, collection)
         return None if row is None else _row(row)
 
-    def all(self) -> tuple[HoldingRow, ...]:
-        """Return all of them."""
+    def held(self) -> tuple[HoldingRow, ...]:
+        """Return those whose secrets are here."""
         with self._database.read() as connection:
-            return tuple(_row(row) for row in connection.execute(select(HOLDINGS)).mappings())
+            return tuple(_row(row) for row in connection.execute(_HELD_ROWS).mappings())
+
+    def check_room(self) -> None:
+        """Ask whether one more can be held.
+
+        Raises:
+            RefusedError: It cannot.
+        """
+        with self._database.read() as connection:
+            _check_room(connection)
+
+    def clean(self) -> None:
+        """Erase what a crash has left: files of nothing that is held, and rows without a file."""
+        held = {row.collection for row in self.held()}
+        known = {self._file(collection).name: collection for collection in held}
+        for collection in held:
+            if not self._file(collection).exists():
+                self.erase(collection)
+        for file in self._folder.iterdir():
+            if file.name not in known:
+                self._overwrite(file)
 
     def secret(self, collection: bytes) -> bytes:
         """Return the secrets of a key, for anything but converting. Secret."""
         return self._file(collection).read_bytes()
 
-    def pin(self, collection: bytes, frozen: bytes) -> bytes:
+    def pin(self, collection: bytes, frozen: bytes, *, session: bytes) -> bytes:
         """Use a key for one set of deposits, once more.
 
         Args:
             collection: Digest.
             frozen: Digest of the set.
+            session: Digest of the session that wants it.
 
         Returns:
             The secrets. Secret.
@@ -122,7 +147,7 @@ class Holdings:
             connection.execute(
                 HOLDINGS.update()
                 .where(HOLDINGS.c.collection == collection)
-                .values(frozen=frozen, attempts=row["attempts"] + 1)
+                .values(frozen=frozen, session=session, attempts=row["attempts"] + 1)
             )
         return self._file(collection).read_bytes()
 
@@ -130,19 +155,28 @@ class Holdings:
         """Forget the secrets for ever; may be repeated, also for a collection never held."""
         with self._database.write() as connection:
             connection.execute(
-                HOLDINGS.update().where(HOLDINGS.c.collection == collection).values(state=_ERASED)
+                HOLDINGS.update()
+                .where(HOLDINGS.c.collection == collection)
+                .values(state=_ERASED, papers=b"")
             )
-        file = self._file(collection)
-        if file.exists():
-            with file.open("r+b") as opened:
-                opened.write(bytes(file.stat().st_size))
-                opened.flush()
-                os.fsync(opened.fileno())
-            file.unlink()
-            flush(self._folder)
+        if self._file(collection).exists():
+            self._overwrite(self._file(collection))
+
+    def _overwrite(self, file: Path) -> None:
+        with file.open("r+b") as opened:
+            opened.write(bytes(file.stat().st_size))
+            opened.flush()
+            os.fsync(opened.fileno())
+        file.unlink()
+        flush(self._folder)
 
     def _file(self, collection: bytes) -> Path:
         return self._folder / collection.hex()
+
+
+def _check_room(connection: Connection) -> None:
+    if len(connection.execute(_HELD_ROWS).all()) >= MAX_HELD:
+        raise RefusedError(f"holds keys of {MAX_HELD} collections already")
 
 
 def _find(connection: Connection, collection: bytes) -> RowMapping | None:
@@ -156,4 +190,5 @@ def _row(row: RowMapping) -> HoldingRow:
         papers=row["papers"],
         held=row["state"] == _HELD,
         frozen=row["frozen"],
+        session=row["session"],
     )

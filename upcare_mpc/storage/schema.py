@@ -156,15 +156,27 @@ RECEIPTS = Table(
     Column("text", Text, nullable=False),
 )
 
-# Tickets that this registry has given its patients for collections, one each. Secret: whose they
-# are.
+# Tickets that this registry has given its patients for collections, one each, and what they have
+# deposited through its page. Secret: whose they are. See upcare_mpc.storage.tickets.
 TICKETS = Table(
     "tickets",
     _node,
     Column("collection", LargeBinary, primary_key=True),
     Column("patient", LargeBinary, primary_key=True),
+    Column("key", LargeBinary, nullable=False),
     Column("ticket", LargeBinary, nullable=False),
+    Column("certificate", LargeBinary, nullable=False),  # whose key has signed the ticket
+    Column("study", LargeBinary, nullable=False),  # canonical
     Column("given", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("deposit", LargeBinary),
+    Column("receipt", LargeBinary),
+    UniqueConstraint("collection", "key"),
+    CheckConstraint(
+        "(state = 'kept') = (deposit IS NOT NULL)"
+        " AND (state = 'delivered') = (receipt IS NOT NULL)",
+        name="only_what_is_kept_has_bytes",
+    ),
 )
 
 # Requests for keys that this registry has seen on the board, each with its filing.
@@ -193,6 +205,7 @@ HOLDINGS = Table(
     Column("papers", LargeBinary, nullable=False),
     Column("state", Text, nullable=False),
     Column("frozen", LargeBinary),  # the one set of deposits that it may be used for
+    Column("session", LargeBinary),  # the latest one on this set
     Column("attempts", Integer, nullable=False),
 )
 

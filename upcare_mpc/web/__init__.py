@@ -1,1 +1,1 @@
-"""The patients' page of a registry: no account, no script, nothing about a patient elsewhere."""
+"""The patients' page of a registry: no account, nothing about a patient elsewhere."""

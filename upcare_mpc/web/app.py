@@ -2,7 +2,8 @@
 
     create_app(registry, visits, ...)     hand it to a server
 
-There is no account, no script, nothing from elsewhere, and nothing here that leaves the registry.
+There is no account, nothing from elsewhere, and nothing here that leaves the registry, but for what
+a patient deposits herself, encrypted. One page has a script: the one that encrypts her answers.
 Adversary: whoever reaches the page and sends any bytes; any other site that the patient has open;
 whoever reads the log, which holds no pseudonym, code, address or path; whoever finds the phone a
 quarter of an hour later. Not the registry itself, and not who looks over the patient's shoulder.
@@ -22,9 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from upcare_mpc.errors import UpcareError
 from upcare_mpc.storage.patients import Visits
+from upcare_mpc.web import questionnaire
 from upcare_mpc.web.attempts import Attempts
 from upcare_mpc.web.dossier import Registry
 from upcare_mpc.web.language import marked
+from upcare_mpc.web.questionnaires import Questionnaires
 from upcare_mpc.web.routes import router
 from upcare_mpc.web.visit import NoVisitError, rendered, spoken_in
 
@@ -60,22 +63,30 @@ _SENTENCES: Final = {
 
 
 def create_app(
-    registry: Registry, visits: Visits, *, title: str, log: Callable[[str], None]
+    registry: Registry,
+    visits: Visits,
+    questionnaires: Questionnaires | None,
+    *,
+    title: str,
+    log: Callable[[str], None],
 ) -> ASGIApp:
     """Make the application.
 
     Args:
         registry: Whose page it is.
         visits: Its codes and visits.
+        questionnaires: What its patients can answer; None if it has no connection to a platform.
         title: What patients call the registry.
         log: Takes one line; none of them tells who a patient is.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.registry = registry
     app.state.visits = visits
+    app.state.questionnaires = questionnaires
     app.state.title = title
     app.state.attempts = Attempts()
     app.state.log = log
+    app.include_router(questionnaire.router)
     app.include_router(router)
     app.add_exception_handler(NoVisitError, _begin_again)
     app.add_exception_handler(HTTPException, _say_status)
@@ -97,7 +108,9 @@ class _Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
+                given = MutableHeaders(scope=message)
+                for name, value in headers.items():
+                    given.setdefault(name, value)
             await send(message)
 
         try:

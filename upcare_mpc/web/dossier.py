@@ -22,11 +22,12 @@ from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.journal_store import SqlJournal
 from upcare_mpc.storage.patients import cases_of, recorded_days
 from upcare_mpc.storage.receipts import Receipts
+from upcare_mpc.storage.tickets import Tickets
 from upcare_mpc.web.choices import Choice, next_consent
 from upcare_mpc.web.language import Language
 from upcare_mpc.web.record import illness_of
 from upcare_mpc.web.standing import Standing, standing
-from upcare_mpc.web.uses import ProjectUse, StudyUse, projects, studies
+from upcare_mpc.web.uses import AnswerUse, ProjectUse, StudyUse, answer, projects, studies
 
 __all__ = ["FORM_VERSION", "Dossier", "Registry"]
 
@@ -138,6 +139,11 @@ class Registry:
     def studies(self, dossier: Dossier, language: Language) -> tuple[StudyUse, ...]:
         """Return the studies that ask about the patient's group."""
         return studies(self.database, dossier.cases or (), language)
+
+    def answers(self, dossier: Dossier, language: Language) -> tuple[AnswerUse, ...]:
+        """Return the questionnaires for which the patient has a ticket, the latest first."""
+        own = Tickets(self.database).of(dossier.patient)
+        return tuple(answer(given, language) for given in own)
 
     def projects(self, dossier: Dossier, language: Language) -> tuple[ProjectUse, ...]:
         """Return the projects that this registry has approved of."""

@@ -7,6 +7,7 @@
 /de/answer/statistics, .../records     allow or refuse, purpose by purpose
 /de/withdraw/statistics, /records, /all
 /de/record   /de/uses   /de/documents  what is stored; who used it; to download
+/de/questions                          see ``questionnaire``
 /de/leave                              the end of the visit
 """
 
@@ -179,6 +180,7 @@ def uses(visit: Visiting) -> Response:
         known=visit.dossier.cases is not None,
         studies=visit.registry.studies(visit.dossier, visit.language),
         projects=visit.registry.projects(visit.dossier, visit.language),
+        answers=visit.registry.answers(visit.dossier, visit.language),
     )
 
 
@@ -237,6 +239,7 @@ def _overview(visit: Visit, *, notice: str | None, status: int = 200) -> Respons
             for activity in (Activity.RECORDS, Activity.STATISTICS)
         ],
         next_freeze=visit.registry.next_freeze,
+        questions=visit.request.app.state.questionnaires is not None,
     )
 
 

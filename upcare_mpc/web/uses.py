@@ -10,12 +10,15 @@ them was recorded before the end of the key's month and was not replaced before 
 its policy opens for the key. That may say yes for a record that was never sealed so, and does not
 say no for one that was. Opening is local, so nobody knows which records were opened.
 
+A questionnaire is listed if the registry gave the patient a ticket for it. What she has answered it
+does not know; whether she has, if she did it on the page.
+
 What researchers have written (titles) is text from outside.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Final
 
@@ -24,17 +27,27 @@ from sqlalchemy import select
 from upcare_mpc.access.papers import Filing
 from upcare_mpc.consent.compile import compile_policy, days_of
 from upcare_mpc.consent.model import Activity, Consent
+from upcare_mpc.deposits.receipt import Receipt
 from upcare_mpc.errors import RefusedError
 from upcare_mpc.journal import Entry
 from upcare_mpc.records.case import Case
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import QUESTIONS, REQUESTS
+from upcare_mpc.storage.tickets import GivenTicket, TicketState
 from upcare_mpc.study.evaluation import compiled
 from upcare_mpc.study.spec import Study
 from upcare_mpc.web import words
 from upcare_mpc.web.language import Language
 
-__all__ = ["ProjectUse", "StudyUse", "projects", "studies"]
+__all__ = [
+    "AnswerUse",
+    "ProjectUse",
+    "StudyUse",
+    "answer",
+    "projects",
+    "purpose_in_words",
+    "studies",
+]
 
 _APPROVED: Final = "access.approve"
 _ISSUED: Final = "access.issued"
@@ -81,6 +94,45 @@ class ProjectUse:
     until: date
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerUse:
+    """A questionnaire for which the patient has a ticket. Secret: that she has.
+
+    Attributes:
+        collection: Digest of its collection, in hexadecimal.
+        title: As its researcher wrote it.
+        purpose: In words.
+        day: Of the ticket.
+        state: How far her deposit has come.
+        place: Number of her deposit, from 1; None unless it is delivered.
+        time: When the platform stored it, UTC; likewise.
+    """
+
+    collection: str
+    title: str
+    purpose: str
+    day: date
+    state: TicketState
+    place: int | None = None
+    time: datetime | None = None
+
+
+def answer(given: GivenTicket, language: Language) -> AnswerUse:
+    """Say what is known of a patient's answers to one questionnaire."""
+    study = Study.from_canonical(given.study)
+    found = AnswerUse(
+        collection=given.collection.hex(),
+        title=study.title,
+        purpose=purpose_in_words(study.purpose, language),
+        day=given.given.date(),
+        state=given.state,
+    )
+    if given.receipt is None:
+        return found
+    receipt = Receipt.from_bytes(given.receipt)
+    return replace(found, place=receipt.place + 1, time=datetime.fromtimestamp(receipt.time, UTC))
+
+
 def studies(database: Database, cases: Iterable[Case], language: Language) -> tuple[StudyUse, ...]:
     """Return the studies that ask about a patient's group, the latest first.
 
@@ -100,7 +152,7 @@ def studies(database: Database, cases: Iterable[Case], language: Language) -> tu
             found.append(
                 StudyUse(
                     title=study.title,
-                    purpose=_purpose(study.purpose, language),
+                    purpose=purpose_in_words(study.purpose, language),
                     registries=study.registries,
                     day=_day(row.first),
                 )
@@ -142,7 +194,7 @@ def projects(
             ProjectUse(
                 title=filing.application.title,
                 purposes=tuple(
-                    _purpose(code, language) for code in sorted(filing.application.purposes)
+                    purpose_in_words(code, language) for code in sorted(filing.application.purposes)
                 ),
                 approved=days[_APPROVED][0],
                 issued=days[_ISSUED][0] if days[_ISSUED] else None,
@@ -178,7 +230,8 @@ def _matches(filing: Filing, consents: Mapping[Consent, datetime], registry: str
     return False
 
 
-def _purpose(code: str, language: Language) -> str:
+def purpose_in_words(code: str, language: Language) -> str:
+    """Say what a purpose means; the code itself if nobody knows it."""
     return language.say(words.PURPOSES[code]) if code in words.PURPOSES else code
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "Spoken",
     "Visit",
     "Visiting",
+    "body_of",
     "registry_of",
     "rendered",
     "spoken_in",
@@ -80,7 +81,14 @@ class Visit:
         Raises:
             HTTPException: It is not.
         """
-        proof = form.get("proof", [""])[0]
+        self.check_proof(form.get("proof", [""])[0])
+
+    def check_proof(self, proof: str) -> None:
+        """Check what a form of this visit carries.
+
+        Raises:
+            HTTPException: It is that of another visit, or of none.
+        """
         if not hmac.compare_digest(proof.encode(), self.proof.encode()):
             raise HTTPException(403)
 
@@ -115,34 +123,53 @@ def _visiting(request: Request, spoken: Annotated[Language, Depends(_spoken)]) -
 
 
 async def _sent(request: Request) -> Form:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip()
-    length = request.headers.get("content-length", "")
-    if request.headers.get("sec-fetch-site") not in _OURS:
-        raise HTTPException(403)
-    if kind != "application/x-www-form-urlencoded" or not length.isdecimal():
-        raise HTTPException(400)
-    if len(length) > len(str(_MAX_FORM_BYTES)) or int(length) > _MAX_FORM_BYTES:
-        raise HTTPException(413)
+    body = await body_of(
+        request, "application/x-www-form-urlencoded", most=_MAX_FORM_BYTES, seconds=_FORM_SECONDS
+    )
     try:
-        body = await asyncio.wait_for(_body(request), _FORM_SECONDS)
         return parse_qs(
             body.decode("ascii"),
             keep_blank_values=True,
             max_num_fields=_MAX_FIELDS,
             errors="strict",
         )
-    except TimeoutError:
-        raise HTTPException(408) from None
     except ValueError:  # more fields, or other bytes, than a form has
         raise HTTPException(400) from None
 
 
-async def _body(request: Request) -> bytes:
+async def body_of(request: Request, kind: str, *, most: int, seconds: float) -> bytes:
+    """Read what this site's own page has sent.
+
+    Args:
+        request: From anybody.
+        kind: Its type has to be this.
+        most: So many bytes.
+        seconds: So long is waited for all of it.
+
+    Raises:
+        HTTPException: It is of another site or type, or too long, or takes too long.
+    """
+    length = request.headers.get("content-length", "")
+    if request.headers.get("sec-fetch-site") not in _OURS:
+        raise HTTPException(403)
+    if request.headers.get("content-type", "").partition(";")[0].strip() != kind:
+        raise HTTPException(400)
+    if not length.isdecimal():
+        raise HTTPException(400)
+    if len(length) > len(str(most)) or int(length) > most:
+        raise HTTPException(413)
+    try:
+        return await asyncio.wait_for(_body(request, most), seconds)
+    except TimeoutError:
+        raise HTTPException(408) from None
+
+
+async def _body(request: Request, most: int) -> bytes:
     """Read what was sent, which need not be as short as its header says."""
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > _MAX_FORM_BYTES:
+        if len(body) > most:
             raise HTTPException(413)
     return bytes(body)
 

@@ -1,0 +1,77 @@
+"""A registry with its page in a network whose platform, in this process, asks its patients."""
+
+import asyncio
+import contextlib
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gathering import Gathering, study_text
+from house import House
+
+from upcare_mpc.cli.https import Place, serve_app
+from upcare_mpc.config import load_agreement
+from upcare_mpc.link.certificates import Identity
+from upcare_mpc.node.tickets import TicketOffice
+from upcare_mpc.web.questionnaires import Questionnaires
+
+ASKED = study_text(registries=(), patients=True) + (
+    '[questionnaire]\ncross = [["Smoked?", "Health?"]]\n'
+)
+
+
+class Asking(House):
+    """Use as a context manager.
+
+    Attributes:
+        platform: What it says, and what it was given.
+        questionnaires: Of the page; no thread runs, tests call ``refresh``.
+    """
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        super().__init__(folder, **settings)
+        self.platform = Gathering.of(folder / "world", ASKED)
+        self.now = datetime.now(UTC)
+        shutil.copytree(folder / "world" / "de-a" / "identity", self.party.identity_folder)
+        self.office = TicketOffice(
+            party=self.party,
+            identity=Identity.load(self.party.identity_folder, now=self.now),
+            database=self.database,
+            clock=lambda: self.now,
+        )
+        self.questionnaires = Questionnaires(
+            self.office,
+            load_agreement(self.party.identity_folder),
+            lambda: self.platform,  # type: ignore[arg-type, return-value]
+            self.logged.append,
+        )
+        self.questionnaires.refresh()
+        self.open(self.questionnaires)
+
+    @property
+    def place(self) -> str:
+        """Of the questionnaire, without the language."""
+        return f"questions/{self.platform.collection.digest.hex()}"
+
+    @contextlib.contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve the page on loopback, and hand on what is kept; its address."""
+        place = Place.of("127.0.0.1:0", None, None)
+        loop = asyncio.new_event_loop()
+        with place.listening() as (waiting, url), self.questionnaires:
+            task = loop.create_task(serve_app(self.app, place, waiting, connections=64))
+
+            def serve() -> None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    loop.run_until_complete(task)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            yield f"{url}/"
+            loop.call_soon_threadsafe(task.cancel)
+            thread.join(20)
+            assert not thread.is_alive()
+        loop.close()

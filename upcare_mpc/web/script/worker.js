@@ -1,0 +1,34 @@
+// Makes a deposit beside the page, which stays usable; the key and the answers do not leave it.
+//
+//   { description, chosen }       checked and encrypted; answers { point }
+//   { ticket, certificate }       proved and signed; answers { deposit }
+//
+// Whatever goes wrong is answered with { failed }.
+
+import { fromBase64 } from "./certificates.js";
+import { answerVector, finished, newKey, openCollection, wrapped } from "./deposit.js";
+import { deviceRandom } from "./lattice.js";
+
+let begun = null;
+
+async function begin({ description, chosen }) {
+  const found = await openCollection(description, Date.now());
+  const key = await newKey();
+  const half = wrapped(found, answerVector(found.study, chosen), deviceRandom);
+  begun = { found, key, half };
+  return { point: key.point };
+}
+
+async function finish({ ticket, certificate }) {
+  const { found, key, half } = begun;
+  const encoded = fromBase64(ticket);
+  return { deposit: await finished(found, half, key, encoded, certificate, deviceRandom) };
+}
+
+self.onmessage = async ({ data }) => {
+  try {
+    self.postMessage(await (data.description ? begin(data) : finish(data)));
+  } catch (error) {
+    self.postMessage({ failed: String(error.message) });
+  }
+};
