@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import httpx
 import pytest
@@ -235,7 +235,7 @@ def test_behind_a_web_server_the_cookie_is_for_tls_alone(party: Path) -> None:
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
-        address = re.search(r"http://\S+", process.stderr.readline())
+        address = _address(process.stderr, "http")
         assert address
         with httpx.Client(base_url=address[0], timeout=20) as client:
             forwarded = {"x-forwarded-proto": "https"}
@@ -246,6 +246,13 @@ def test_behind_a_web_server_the_cookie_is_for_tls_alone(party: Path) -> None:
     assert answer.headers["location"] == "/de/me"
     assert answer.headers["set-cookie"].endswith("; Secure")
     assert "strict-transport-security" in answer.headers
+
+
+def _address(log: IO[str], scheme: str) -> re.Match[str] | None:
+    """The page's address, in one of the first lines."""
+    lines = (log.readline() for _ in range(3))
+    found = (re.search(rf"{scheme}://\S+", line) for line in lines)
+    return next((match for match in found if match), None)
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:

@@ -59,7 +59,7 @@ class Collection:
         signing_key: Ed25519 key of the researcher who asks, 32 bytes.
         cells: Of the study's table.
         envelope: ``rlwe`` or ``sealed``.
-        holders: Who holds the key, 3 to ``most_holders``; the Shamir point of each is its place + 1.
+        holders: Who holds the key, at most ``most_holders``; its Shamir point is its place + 1.
         threshold: t; any t + 1 holders could open a deposit, and any 2t + 1 convert the sum.
         depositors: Registries that deposit their tables; may be none.
         vouchers: Registries that give patients tickets; none if patients do not deposit.
