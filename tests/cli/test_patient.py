@@ -181,9 +181,8 @@ def test_the_page_is_served_over_tls(party: Path) -> None:
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
-        line = process.stderr.readline()
-        address = re.search(r"https://\S+", line)
-        assert address, line
+        address = _address(process.stderr, "https")
+        assert address
         trusted = ssl.create_default_context(cafile=str(certificate))
         with httpx.Client(verify=trusted, base_url=address[0], timeout=20) as client:
             answer = client.get("/de/")
