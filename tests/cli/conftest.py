@@ -9,7 +9,10 @@ import pytest
 
 from upcare_mpc.cli.main import run
 
-for _folder in ("consent", "attacks", "client"):  # said.py, vault_world.py, gathering.py
+for _folder in (  # said.py, vault_world.py, gathering.py, asking.py, ...
+    *("consent", "attacks", "client"),
+    *("web", "he", "storage", "access", "abe"),
+):
     sys.path.insert(0, str(Path(__file__).parents[1] / _folder))
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2
 from upcare_mpc.cli.network import admit_party, found_network
 from upcare_mpc.client.deposits import DepositClient
@@ -123,9 +125,13 @@ class Gathering:
             b = tuple(int.from_bytes(draw[24 * i : 24 * i + 24]) % Q for i in range(N))
             rlwe = PublicKey(seed=seed_of(self.collection), b=b).to_bytes()
             public = rlwe if self.collection.envelope == "rlwe" else b""
-        sealing = hashlib.sha256(name.encode()).digest()
+        sealing = self.sealing_key(name).public_key().public_bytes_raw()
         key = HolderKey(collection=digest, holder=name, public=public, sealing=sealing)
         return key.signed(self.identity(name).sign)
+
+    def sealing_key(self, name: str) -> X25519PrivateKey:
+        """With which a holder opens its sealed shares."""
+        return X25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
 
     @property
     def network(self) -> Network:

@@ -127,3 +127,28 @@ def test_the_list_holds_every_deposit_in_its_place() -> None:
 def test_what_is_not_findings_is_refused(bad: bytes) -> None:
     with pytest.raises(ProtocolError):
         Findings.from_canonical(bad, b"")
+
+
+def test_a_share_that_does_not_open_is_stated_by_whomever_it_is_sealed_to() -> None:
+    """Place 1 is checked by de-b and de-c; the share that is de-a's only de-a can open."""
+    sealed = collection(envelope="sealed")
+    said = [findings(sealed, name) for name in HOLDERS]
+    said[0] = findings(sealed, "de-a", refused={1: "share"})
+    assert freeze(sealed, said, verify).refused == {1: "share"}
+
+    in_rlwe = collection()
+    said = [findings(in_rlwe, name) for name in HOLDERS]
+    said[0] = findings(in_rlwe, "de-a", refused={1: "share"})
+    with pytest.raises(ProtocolError, match="de-a speaks of a deposit that it did not check"):
+        freeze(in_rlwe, said, verify)
+
+
+def test_of_several_reasons_the_first_counts_whoever_states_it() -> None:
+    """So the set does not depend on which of the holders are present."""
+    sealed = collection(envelope="sealed")
+    for whose in (("share", "repeated", "submitter"), ("share", "submitter", "repeated")):
+        said = [
+            findings(sealed, name, refused={1: reason})
+            for name, reason in zip(HOLDERS, whose, strict=True)
+        ]
+        assert freeze(sealed, said, verify).refused == {1: "submitter"}

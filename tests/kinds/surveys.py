@@ -14,14 +14,16 @@ epsilon = 1.0
 """
 
 
-def survey(more: str = "", *, questions: str | None = None, where: str = "true") -> str:
+def survey(
+    more: str = "", *, questions: str | None = None, where: str = "true", release: str = ""
+) -> str:
     asked = questions or (
         '[[questionnaire.questions]]\ntext = "Smoked?"\noptions = ["never", "once", "today"]\n'
         '[[questionnaire.questions]]\ntext = "Health?"\noptions = ["poor", "good"]\n'
     )
     return (
         f'kind = "questionnaire"\n{_HEAD}[cohort]\nwhere = "{where}"\n'
-        f"[questionnaire]\n{more}\n{asked}"
+        f"[release]\n{release}\n[questionnaire]\n{more}\n{asked}"
     )
 
 

@@ -1,6 +1,7 @@
 """What patients are asked, and the vectors that their answers are."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,9 +51,13 @@ def test_what_was_not_asked_is_refused(answers: dict[str, str], words: str) -> N
 
 def test_whoever_answers_counts_as_her_record_would() -> None:
     """The vector of a patient's own answers is that of the record that says the same."""
-    kind = kind_of(counts_by('"sex", { variable = "age", cuts = [50] }', margins=True))
+    kind = kinds.of(
+        parse(counts_by('"sex", { variable = "age", cuts = [50] }', margins=True), name="study")
+    )
+    layout, measures = kind.layout(), kind.measures()
     assert isinstance(kind, Answerable)
-    assert [prompt.text for prompt in kind.prompts()] == ["sex", "age"]
+    prompts = kind.prompts()
+    assert [prompt.text for prompt in prompts] == ["sex", "age"]
     for sex, age in itertools.product(("female", "male", None), (40, 60, None)):
         record = Case(
             patient_id="p", tumour_id="1", sequence=1, topography="C50.1", sex=sex, age=age
@@ -61,11 +66,9 @@ def test_whoever_answers_counts_as_her_record_would() -> None:
         if sex is not None:
             answers["sex"] = sex
         if age is not None:
-            answers["age"] = kind.prompts()[1].options[age >= 50]
+            answers["age"] = prompts[1].options[age >= 50]
 
-        assert np.array_equal(
-            answer_vector(kind, answers), tabulate(kind.measures(), kind.layout(), [record])
-        )
+        assert np.array_equal(answer_vector(kind, answers), tabulate(measures, layout, [record]))
 
 
 @given(st.data())
@@ -99,10 +102,28 @@ def test_what_is_not_made_of_answers_is_refused() -> None:
 
 
 def test_patients_beside_their_records_are_a_second_source() -> None:
+    """Each registry that knows her may count her record, and give her a ticket."""
     asked = parse(counts_by('"sex"'), name="study")
-    with pytest.raises(StudyError, match="overlap: wanted at least 2"):
+    for network_overlap in (1, 2):
+        twice = 2 * network_overlap
+        with pytest.raises(StudyError, match=f"overlap: wanted at least {twice} where"):
+            work_out(replace(asked, overlap=twice - 1), network_overlap=network_overlap)
+        stated = work_out(replace(asked, overlap=twice), network_overlap=network_overlap)
+        assert stated.guarantee.overlap == twice
+    with pytest.raises(StudyError, match=r"overlap: wanted at least 2 .*, got 1"):
         work_out(asked, network_overlap=1)
-    assert work_out(asked, network_overlap=2).guarantee.overlap == 2
+
+
+def test_records_deposited_by_a_registry_are_no_second_source() -> None:
+    text = counts_by('"sex"').replace("patients = true", 'registries = ["fr-a"]')
+    assert work_out(parse(text, name="study"), network_overlap=1).guarantee.overlap == 1
+
+
+def test_who_answers_once_is_not_counted_by_tumours() -> None:
+    text = counts_by('"sex"') + "per_patient = 2\n"
+    with pytest.raises(StudyError, match="per_patient: wanted 1 where patients answer"):
+        kinds.of(parse(text, name="study"))
+    kinds.of(parse(text.replace("patients = true", 'registries = ["fr-a"]'), name="study"))
 
 
 def test_a_questionnaire_has_one_source() -> None:

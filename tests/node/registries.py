@@ -282,7 +282,7 @@ def registries(
 
         node._take_worker = take_worker  # type: ignore[method-assign]
         node._filler.start_worker = take_worker
-        node.collector.start_worker = take_worker
+        node.dealer.start_worker = take_worker
         node._prepare_worker = lambda: None  # type: ignore[method-assign]  # no real process
         nodes[name] = Registry(node, database, clock, workers, log)
     return Registries(folder, load_agreement(network), Researcher.load(folder / "me"), nodes)

@@ -6,7 +6,7 @@ import gc
 import itertools
 import json
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from upcare_mpc.node.conversion import Conversion
 NAMES = ("de-a", "de-b", "de-c", "de-d")
 TABLES = ((0, 3, 1), (3, 3, 1))
 SESSION = bytes(range(32))
-Work = Callable[[Conversion], Awaitable[Any]]
+Work = Callable[[Conversion], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def together(deposited: Sequence[Deposited], work: Work) -> list[Any]:
         ]
         await asyncio.gather(*[engine.agree_keys() for engine in engines])
         async with asyncio.TaskGroup() as group:
-            tasks = [
+            tasks: list[asyncio.Task[Any]] = [
                 engine.branch(
                     work(Conversion(engine, one, signatures(me), session=SESSION)), group=group
                 )
@@ -281,7 +281,7 @@ def test_a_deposit_is_read_when_its_turn_comes(
         alive.append(weakref.ref(kept))
         return kept
 
-    monkeypatch.setattr(conversion.Deposit, "from_bytes", watched)
+    monkeypatch.setattr(Deposit, "from_bytes", watched)
     files = given(key, tmp_path, [key.answers(identities["de-a"]) for _ in range(8)])
 
     together(files, lambda c: c.answers())

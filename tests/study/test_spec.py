@@ -307,11 +307,22 @@ def test_every_word_on_deposits_changes_the_digest(line: str) -> None:
         ("patients = true\ndays = 0", "a whole number from 1 to 30"),
         ("patients = true\ndays = 31", "a whole number from 1 to 30"),
         ("patients = true\nuntil = 3", "until"),
+        ('patients = true\nregistries = ""', "a list of one or more names, got a text"),
+        ("patients = true\nregistries = 0", "a list of one or more names, got a whole number"),
+        ("patients = true\nregistries = {}", "a list of one or more names, got a table"),
+        ('patients = true\ndays = "7"', "deposits.days: wanted a whole number, got a text"),
+        ("patients = true\nenvelope = 1", "deposits.envelope: wanted a text"),
     ],
 )
 def test_a_mistake_about_deposits_is_named(lines: str, wanted: str) -> None:
     with pytest.raises(StudyError, match=wanted):
         parse(TOML.replace(TABLE, f"[deposits]\n{lines}\n[survival]", 1), name="s")
+
+
+@pytest.mark.parametrize("other", ["true", '"rlwe"', "[]", "14"])
+def test_deposits_are_a_table(other: str) -> None:
+    with pytest.raises(StudyError, match="deposits: wanted a table"):
+        parse(f"deposits = {other}\n{TOML}", name="s")
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,42 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
-from gathering import Gathering, study_text
+from gathering import HOLDERS, Gathering, study_text
 from house import House
+from joint import Joint, deal
 
 from upcare_mpc.cli.https import Place, serve_app
 from upcare_mpc.config import load_agreement
+from upcare_mpc.deposits.key import seed_of
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.node.tickets import TicketOffice
 from upcare_mpc.web.questionnaires import Questionnaires
 
-ASKED = study_text(registries=(), patients=True) + (
-    '[questionnaire]\ncross = [["Smoked?", "Health?"]]\n'
-)
+CROSS = '[questionnaire]\ncross = [["Smoked?", "Health?"]]\n'
+
+
+def joint_key(platform: Gathering) -> Joint:
+    """Give a collection a key that can be opened."""
+    draws = chain([seed_of(platform.collection)], map(os.urandom, repeat(0)))
+
+    def random(count: int) -> bytes:
+        return next(draws) or os.urandom(count)
+
+    joint = deal(3, random)
+    public = joint.public.to_bytes()
+    platform.describe_as(
+        platform.collection, [platform.key_of(name, public=public) for name in HOLDERS]
+    )
+    return joint
 
 
 class Asking(House):
@@ -28,13 +45,17 @@ class Asking(House):
 
     Attributes:
         platform: What it says, and what it was given.
+        joint: The joint key, and what all holders know together.
         questionnaires: Of the page; no thread runs, tests call ``refresh``.
     """
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, envelope: str = "rlwe", **settings: Any) -> None:
         super().__init__(folder, **settings)
-        self.platform = Gathering.of(folder / "world", ASKED)
-        self.now = datetime.now(UTC)
+        text = study_text(registries=(), patients=True, envelope=envelope) + CROSS
+        self.platform = Gathering.of(folder / "world", text)
+        if envelope == "rlwe":
+            self.joint = joint_key(self.platform)
+        self.now = datetime.now(UTC).replace(microsecond=0)
         shutil.copytree(folder / "world" / "de-a" / "identity", self.party.identity_folder)
         self.office = TicketOffice(
             party=self.party,

@@ -15,14 +15,13 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from house import House
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from upcare_mpc.consent.explain import LANGUAGES
 from upcare_mpc.consent.model import Answer
 
 pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
-CHROMIUM = Path("/usr/bin/chromium")
 PHONE = {"width": 360, "height": 740}
 RULES = {
     "runOnly": {
@@ -35,16 +34,6 @@ INSIDE = [
     *("me", "answer/records", "answer/statistics", "withdraw/all"),
     *("record", "uses", "documents"),
 ]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"NOT TESTED: there is no {CHROMIUM}, so no page was seen in a browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -5,12 +5,15 @@ from datetime import date
 from html import unescape
 
 import pytest
+from asking import Asking
 from babel.messages.catalog import Message
 from catalogues import TRANSLATED, catalogue, extracted
-from house import House
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from upcare_mpc.client.deposit_files import point_of
 from upcare_mpc.consent import duo
 from upcare_mpc.consent.model import Activity, Answer, Consent, Terms
+from upcare_mpc.storage.tickets import TicketState
 from upcare_mpc.web.language import LANGUAGES, NAMES, Language, language, marked, preferred
 
 TEXTS = sorted(str(message.id) for message in extracted() if message.id)
@@ -48,6 +51,25 @@ def test_what_is_the_same_in_two_languages_is_the_same_word(code: str) -> None:
     assert same <= {"Stage", "Sex", "Operation", "lymphoma", "radiotherapy", "grade", "sex"}
 
 
+WRITTEN = ("Gathered", "Smoked?", "never", "once", "today", "Health?", "poor", "good")
+
+
+def progress(asking: Asking, state: str) -> None:
+    """Bring a ticket of P-1 to a state, if it is one."""
+    if state == "form":
+        return
+    collection, patient = asking.platform.collection.digest, asking.patient()
+    key = ec.generate_private_key(ec.SECP256R1())
+    asking.office.give(asking.platform.collection, asking.platform.question, patient, point_of(key))
+    tickets = asking.questionnaires.tickets
+    if state != TicketState.GIVEN:
+        tickets.keep(collection, patient, b"a deposit")
+    if state == TicketState.DELIVERED:
+        tickets.deliver(collection, patient, asking.platform.deposit(collection, b"a deposit"))
+    if state == TicketState.DROPPED:
+        tickets.drop(collection, patient)
+
+
 class Bracketed(Language):
     """A language that says every text in brackets: what is outside was never looked up."""
 
@@ -79,11 +101,13 @@ def bracketed(monkeypatch: pytest.MonkeyPatch) -> Language:
         *("", "help", "nowhere", "me", "answer/records", "answer/statistics"),
         *("withdraw/records", "withdraw/statistics", "withdraw/all"),
         *("record", "uses", "documents"),
+        *("questions", "form", "given", "kept", "delivered", "dropped"),
     ],
 )
 def test_no_word_of_a_page_is_outside_of_the_catalogue(
-    house: House, bracketed: Language, place: str
+    asking: Asking, bracketed: Language, place: str
 ) -> None:
+    house = asking
     house.record(
         Consent(
             patient=house.patient(),
@@ -101,12 +125,18 @@ def test_no_word_of_a_page_is_outside_of_the_catalogue(
     browser = house.browser()
     if place:
         browser.enter(house.code())
+    if place in {*TicketState, "form"}:
+        progress(asking, place)
+        place = asking.place
 
     page = browser.get(f"/en/{place}").text
 
     assert "⟦" in page
     body = page[page.index("<body>") :]
     body = re.sub(r"<code>.*?</code>", "", body)  # codes, as they are stored
+    for written in WRITTEN:  # by a researcher
+        body = body.replace(f">{written}<", "><").replace(f" {written}<", "<")
+    body = body.replace("de-a, de-b, de-c", "")
     texts = re.findall(r">([^<>]+)<", body) + re.findall(r'aria-label="([^"]*)"', body)
     for text in map(unescape, texts):
         outside = text
@@ -119,11 +149,11 @@ def test_no_word_of_a_page_is_outside_of_the_catalogue(
         assert not re.search(r"[A-Za-z]", outside), text
 
 
-def test_a_word_outside_of_the_catalogue_would_be_seen(house: House, bracketed: Language) -> None:
+def test_a_word_outside_of_the_catalogue_would_be_seen(asking: Asking, bracketed: Language) -> None:
     """The test above can fail: a title that nobody translates is outside."""
-    house.agree("A title", "site = 'C50'")
+    asking.agree("A title", "site = 'C50'")
     with pytest.raises(AssertionError, match="A title"):
-        test_no_word_of_a_page_is_outside_of_the_catalogue(house, bracketed, "uses")
+        test_no_word_of_a_page_is_outside_of_the_catalogue(asking, bracketed, "uses")
 
 
 def test_days_and_spans_are_written_as_people_write_them() -> None:

@@ -40,7 +40,7 @@ class Answerable(Protocol):
         ...
 
     def prompts(self) -> tuple[Prompt, ...]:
-        """Return what she is asked; none if this study is not for patients."""
+        """Return what she is asked, in this order."""
         ...
 
     def vector(self, chosen: Mapping[str, int]) -> npt.NDArray[np.int64]:

@@ -77,6 +77,8 @@ class Counts:
         options.only(("by", "margins", "per_patient"))
         axes = axes_of(options, "by", reserved=_RESERVED)
         per_patient = options.integer("per_patient", low=1, high=MAX_PER_PATIENT, default=1)
+        if per_patient > 1 and study.deposits is not None and study.deposits.patients:
+            raise StudyError("counts.per_patient: wanted 1 where patients answer, who answer once")
         margins = _margins(options, axes)
         if margins and study.release.suppress_below is not None:
             raise StudyError(

@@ -12,6 +12,7 @@ from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds import Kind, of
 from upcare_mpc.kinds.answers import Answerable
 from upcare_mpc.kinds.kind import NoiseLaw
+from upcare_mpc.kinds.questionnaire import Questionnaire
 from upcare_mpc.privacy.gaussian import SampledGaussian
 from upcare_mpc.privacy.guarantee import Guarantee, gaussian_release, laplace_release
 from upcare_mpc.privacy.laplace import SampledLaplace
@@ -21,7 +22,6 @@ from upcare_mpc.study.spec import Study
 __all__ = ["MAX_STEPS", "Question", "work_out"]
 
 MAX_STEPS = 10_000
-MIXED_SOURCES = 2  # that know a patient: herself and a registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
         )
     overlap = study.overlap or network_overlap
     law, guarantee = _release(study.epsilon, study.delta, layout.sensitivity, overlap)
-    _check_deposits(study, kind, overlap)
+    _check_deposits(study, kind, network_overlap)
     if study.release.minimum_cohort is not None:
         _check_minimum(study.release.minimum_cohort, layout, guarantee)
     return Question(
@@ -90,11 +90,12 @@ def work_out(asked: Study, *, network_overlap: int) -> Question:
     )
 
 
-def _check_deposits(study: Study, kind: Kind, overlap: int) -> None:
+def _check_deposits(study: Study, kind: Kind, network_overlap: int) -> None:
     """Refuse deposits that cannot be made, or would count a patient more often than is stated.
 
-    A patient who deposits her own row in a table that registries fill from records is a source of
-    her own: she and her registry make two.
+    A registry that knows a patient may give her a ticket. In a table that registries fill from
+    records too, her own deposit and its records of her are two sources: a patient known to
+    ``network_overlap`` registries enters twice as often.
     """
     if study.deposits is None or not study.deposits.patients:
         return
@@ -102,10 +103,11 @@ def _check_deposits(study: Study, kind: Kind, overlap: int) -> None:
         raise StudyError(
             f"deposits.patients: wanted false with kind {study.kind}, which is not made of answers"
         )
-    if study.kind != "questionnaire" and overlap < MIXED_SOURCES:
+    least = 2 * network_overlap
+    if not isinstance(kind, Questionnaire) and (study.overlap or network_overlap) < least:
         raise StudyError(
-            f"overlap: wanted at least {MIXED_SOURCES} where patients deposit what registries "
-            f"count too, got {overlap}"
+            f"overlap: wanted at least {least} where patients deposit what registries count too, "
+            f"got {study.overlap}"
         )
 
 

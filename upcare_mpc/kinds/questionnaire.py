@@ -17,7 +17,11 @@ pair of questions in ``cross``. A patient is in one cell of each table at most; 
 left out. The registries that the study names compute and vouch for their patients.
 
 Model: each cell is the true count plus one draw of noise. ``share`` is a count over all who
-answered its question.
+answered its question (``kinds.questionnaire_result``).
+
+With ``[release] suppress_below`` answers with a lower noisy count are not opened, and there is no
+``cross``, from whose cells they could be told. ``minimum_cohort`` is about the first question: the
+noisy number of those who answered it.
 """
 
 from collections.abc import Mapping
@@ -29,7 +33,7 @@ import numpy.typing as npt
 
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.answers import Prompt, vector_of_positions
-from upcare_mpc.kinds.kind import COHORTS, Expected, NoiseLaw, Preview, Result
+from upcare_mpc.kinds.kind import COHORTS, Expected, Floats, NoiseLaw, Preview, Result
 from upcare_mpc.kinds.options import Options
 from upcare_mpc.study.expression import Integer, Truth
 from upcare_mpc.study.layout import Dimension, Layout, Measure, Measures, Table
@@ -38,13 +42,15 @@ from upcare_mpc.study.spec import Option, Study
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["Questionnaire"]
+__all__ = ["Questionnaire", "share_reach"]
 
 MAX_QUESTIONS: Final = 20
 MAX_OPTIONS: Final = 20
 MAX_CROSS: Final = 10
 MAX_CELLS: Final = 1000
 """Of all tables; patients encrypt and registries check each of them."""
+DROWNED: Final = 0.5
+"""Noise that reaches further than this part of a figure drowns it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +60,12 @@ class Questionnaire:
     Attributes:
         questions: In the order in which they are asked.
         cross: Pairs of places of questions that are counted together.
+        suppress_below: An answer with a lower noisy count is not opened.
     """
 
     questions: tuple[Prompt, ...]
     cross: tuple[tuple[int, int], ...]
+    suppress_below: int | None = None
 
     @classmethod
     def of(cls, study: Study) -> "Questionnaire":
@@ -83,7 +91,13 @@ class Questionnaire:
         texts = [question.text for question in questions]
         if len(set(texts)) < len(texts):
             raise StudyError("questionnaire.questions: wanted texts that differ")
-        found = cls(questions, _cross(options, texts) if "cross" in options else ())
+        cross = _cross(options, texts) if "cross" in options else ()
+        if cross and study.release.suppress_below is not None:
+            raise StudyError(
+                "release.suppress_below: wanted none with cross, from which a suppressed answer "
+                "could be told"
+            )
+        found = cls(questions, cross, study.release.suppress_below)
         if found.layout().cells > MAX_CELLS:
             raise StudyError(
                 f"questionnaire: wanted at most {MAX_CELLS} cells, got {found.layout().cells}"
@@ -116,30 +130,32 @@ class Questionnaire:
         return vector_of_positions(self.layout(), tuple(positions))
 
     def preview(self, noise: NoiseLaw) -> Preview:
-        """How far the noise moves a count, and a share of a half."""
-        reach = float(noise.quantile95)
-        few, some, many = (reach if 2 * reach < size else None for size in COHORTS)
+        """How far the noise moves a count, and a share of a half; who is asked answers all."""
+        reach, tables = float(noise.quantile95), self._tables()
+        cells = max(table.cells for table in tables)
+        few, some, many = (reach if reach < size / cells else None for size in COHORTS)
         figures = [Expected("count of an answer", "patients", (few, some, many))]
         for question in self.questions:
-            half = _share_reach(0.5, len(question.options), noise)
-            shares = [half / size if 2 * half < size else None for size in COHORTS]
-            figures.append(
-                Expected(
-                    f"share of an answer: {question.text}",
-                    "probability",
-                    (shares[0], shares[1], shares[2]),
-                )
+            options = len(question.options)
+            total = float(noise.farthest(1 / options)) * options**0.5
+            half = share_reach(np.array(0.5), options, noise).item()
+            few, some, many = (half / size if total < size else None for size in COHORTS)
+            name = f"share of an answer: {question.text}"
+            figures.append(Expected(name, "probability", (few, some, many)))
+        advice = []
+        if DROWNED * COHORTS[1] / cells < reach:
+            advice.append(
+                f"An answer would be that of {COHORTS[1] / cells:.1f} of 1,000 patients, and the "
+                f"noise reaches {reach:.0f}: each of the {len(tables)} tables takes its part of "
+                "epsilon; ask for fewer, or fewer answers."
             )
-        tables, advice = len(self._tables()), []
-        if reach * tables > COHORTS[0]:
-            advice.append(f"Each of the {tables} tables takes its part of epsilon; ask for fewer.")
         return Preview(tuple(figures), tuple(advice))
 
     def finish(self, noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> Result:
-        """Return one row an answer of each table."""
+        """Return one row an answer of each table; those not shown are masked (``numpy.ma``)."""
         from upcare_mpc.kinds import questionnaire_result  # noqa: PLC0415  nodes never finish
 
-        return questionnaire_result.of(self.layout(), noisy, noise)
+        return questionnaire_result.of(self.layout(), noisy, noise, below=self.suppress_below)
 
     def chart(self, result: Result, *, title: str) -> "alt.TopLevelMixin":
         """Draw the shares of each question's answers."""
@@ -157,11 +173,11 @@ class Questionnaire:
         return (*single, *pairs)
 
 
-def _share_reach(share: float, options: int, noise: NoiseLaw) -> float:
-    """How far 95 % of the noise moves a share, times all who answered."""
+def share_reach(share: Floats, options: int, noise: NoiseLaw) -> Floats:
+    """How far 95 % of the noise moves ``count - share * total`` of a table with these options."""
     squares = (1 - share) ** 2 + share**2 * (options - 1)
     fourths = (1 - share) ** 4 + share**4 * (options - 1)
-    reach: float = float(noise.farthest(fourths / squares**2)) * squares**0.5
+    reach: Floats = noise.farthest(fourths / squares**2) * np.sqrt(squares)
     return reach
 
 

@@ -1,10 +1,18 @@
 """Counts and shares of a questionnaire, with intervals.
 
-A share s = a / n of a table with k cells moves with the noise as
-``((1 - s) noise_a - s (other noise)) / n``, to first order; ``dp`` is where that carries it, 19
-times in 20. ``ci`` goes further by Wilson's limits of the share (1927), as the root of the sum of
-the squares (the variance estimates recovered, Zou and Donner 2008): those who answered stand for
-patients like them.
+Letters: ``a`` the noisy count of an answer, ``n`` the noisy sum of its question's k answers,
+``s = a / n`` its share.
+
+1. ``dp`` of a share holds every s with ``|a - s n| <= reach(s)`` (Fieller, Suppl. J. R. Stat. Soc.
+   7, 1-64, 1940): the noise in ``a - s n`` is (1 - s) times one draw less s times k - 1 others,
+   and ``reach`` is where that is, 19 times in 20. Where the noise alone could have made n, no
+   share is given.
+2. ``ci`` goes further by Wilson's limits of the share (J. Am. Stat. Assoc. 22, 209-212, 1927), as
+   the root of the sum of the squares (Zou and Donner, Stat. Med. 27, 1693-1702, 2008): those who
+   answered stand for patients like them.
+
+Limits: intervals are for each answer alone. Where few answered, n is shown as often as the noise
+made it large, and intervals of what is shown hold less often than 19 times in 20.
 """
 
 from typing import Final
@@ -14,90 +22,107 @@ import numpy.typing as npt
 
 from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds.kind import Z95, Floats, NoiseLaw, Result, Statistic
+from upcare_mpc.kinds.questionnaire import share_reach
 from upcare_mpc.study.layout import Layout, Table
 
 __all__ = ["of"]
 
 _DROWNED: Final = "the noise could have made this share"
+_HIDDEN: Final = "answers of this question are not shown"
 _SHARE: Final = ("share", "share_dp_low", "share_dp_high", "share_ci_low", "share_ci_high")
 
 
-def of(layout: Layout, noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> Result:
-    """Return one row an answer; ``noisy`` may be masked where a cell is not shown."""
+def of(
+    layout: Layout, noisy: npt.NDArray[np.int64], noise: NoiseLaw, *, below: int | None = None
+) -> Result:
+    """Return one row an answer.
+
+    Args:
+        layout: The tables.
+        noisy: ``(cells,)``; masked where a cell is not shown.
+        noise: The law of the noise in a cell.
+        below: What a noisy count must reach to be shown, if the study says so.
+    """
     import pandas as pd  # noqa: PLC0415  nodes load kinds but never finish
 
+    if noisy.shape != (layout.cells,):
+        raise StudyError(f"questionnaire: wanted {layout.cells} cells, got {noisy.shape}")
     hidden = np.ma.getmaskarray(noisy)
-    tables = zip(
-        layout.tables, _pieces(layout, np.ma.getdata(noisy)), _pieces(layout, hidden), strict=True
-    )
+    largest = np.ma.filled(noisy, 0 if below is None else below - 1)
     reach = round(noise.quantile95)
-    rows: list[dict[str, object]] = []
+    columns: list[dict[str, object]] = []
     statistics: dict[str, Statistic] = {}
-    for table, counts, masked in tables:
-        shares = None if masked.any() else _shares(counts.astype(np.float64), noise)
-        for number, option in enumerate(_options(table)):
-            shown = not masked[number]
-            count = int(counts[number])
-            rows.append(
-                {
-                    "question": table.name,
-                    "answer": option,
-                    "count": count if shown else None,
-                    "dp_low": max(count - reach, 0) if shown else None,
-                    "dp_high": max(count + reach, 0) if shown else None,
-                    **dict.fromkeys(_SHARE),
-                    **({} if shares is None else shares[number]),
-                    "remark": None if shares is not None else _why(masked),
-                }
-            )
+    start = 0
+    for table in layout.tables:
+        here = slice(start, start + table.cells)
+        start += table.cells
+        counts, masked = largest[here], hidden[here]
+        columns.append(_counted(table, counts, masked, reach))
+        if below is not None:
+            columns[-1]["suppressed"] = masked
+        columns[-1] |= _shares(counts.astype(np.float64), masked, noise)
         if not masked.any():
             statistics[table.name] = _answered(counts, noise)
-    frame = pd.DataFrame(rows)
-    for column in ("count", "dp_low", "dp_high"):
-        frame[column] = frame[column].astype("Int64")
+    if below is not None:
+        statistics["suppressed"] = {"answers": int(hidden.sum()), "below": below}
     return Result(
-        rows=frame,
+        rows=pd.concat([pd.DataFrame(part) for part in columns], ignore_index=True),
         statistics=statistics,
-        notes=(
-            "Counts carry noise and can be negative; leave them so when adding them up.",
-            f"The true count of an answer lies within {reach} of the count shown, 19 times in 20.",
-            "Shares are of those who answered the question, not of all who could have.",
-        ),
+        notes=_notes(reach, below),
     )
 
 
-def _pieces(layout: Layout, vector: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
-    if vector.shape != (layout.cells,):
-        raise StudyError(f"questionnaire: wanted {layout.cells} cells, got {vector.shape}")
-    ends = np.cumsum([table.cells for table in layout.tables])[:-1]
-    return np.split(vector, ends)
+def _counted(
+    table: Table, counts: npt.NDArray[np.int64], masked: npt.NDArray[np.bool_], reach: int
+) -> dict[str, object]:
+    """What is asked and answered, and how often, with the interval of the noise."""
+    import pandas as pd  # noqa: PLC0415
 
-
-def _options(table: Table) -> list[str]:
     labels = [dimension.labels for dimension in table.dimensions]
-    positions = np.ndindex(*table.shape)
-    return [" / ".join(axis[i] for axis, i in zip(labels, at, strict=True)) for at in positions]
+    return {
+        "question": table.name,
+        "answer": [
+            " / ".join(axis[i] for axis, i in zip(labels, position, strict=True))
+            for position in np.ndindex(*table.shape)
+        ],
+        "count": pd.arrays.IntegerArray(counts, masked),
+        "dp_low": np.where(masked, 0, np.maximum(counts - reach, 0)),
+        "dp_high": np.maximum(counts + reach, 0),
+    }
 
 
-def _shares(counts: Floats, noise: NoiseLaw) -> list[dict[str, float]] | None:
-    """The shares with their intervals; None if noise alone could have made the total."""
-    cells, total = len(counts), float(counts.sum())
-    if total <= max(0.0, float(noise.farthest(1 / cells)) * cells**0.5):
-        return None
-    share = np.clip(counts / total, 0, 1)
-    squares = (1 - share) ** 2 + share**2 * (cells - 1)
-    fourths = (1 - share) ** 4 + share**4 * (cells - 1)
-    reach = noise.farthest(fourths / squares**2) * np.sqrt(squares) / total
+def _shares(
+    counts: Floats, masked: npt.NDArray[np.bool_], noise: NoiseLaw
+) -> dict[str, Floats | str | None]:
+    """The shares of a question with their intervals, or why there are none."""
+    options, total = len(counts), float(counts.sum())
+    nothing: dict[str, Floats | str | None] = dict.fromkeys(_SHARE, np.full(options, np.nan))
+    if masked.any():
+        return {**nothing, "remark": _HIDDEN}
+    if total <= max(0.0, float(noise.farthest(1 / options)) * options**0.5):
+        return {**nothing, "remark": _DROWNED}
+    counts = np.clip(counts, 0, total)  # a share is in [0, 1]: what is outside is the noise
+    share = counts / total
+    squares = 1 - 2 * share + options * share**2
+    error = share_reach(share, options, noise) ** 2 / squares  # of one draw, squared
+    # (a - s n)^2 <= error (1 - 2 s + k s^2), solved for s
+    leading = total**2 - error * options
+    within = total**2 * squares - error * (options - 1)
+    root = np.sqrt(error * np.maximum(within, 0))
+    bounded = leading > 0
+    divisor = np.where(bounded, leading, 1)
+    low = np.where(bounded, (counts * total - error - root) / divisor, 0)
+    high = np.where(bounded, (counts * total - error + root) / divisor, 1)
     below, above = _wilson(share, total)
-    columns = (
+    limits = (
         share,
-        share - reach,
-        share + reach,
-        share - np.hypot(reach, below),
-        share + np.hypot(reach, above),
+        np.minimum(low, share),
+        np.maximum(high, share),
+        share - np.hypot(share - low, below),
+        share + np.hypot(high - share, above),
     )
-    clipped = [np.clip(column, 0, 1).tolist() for column in columns]
-    return [dict(zip(_SHARE, values, strict=True)) for values in zip(*clipped, strict=True)]
+    clipped = (np.clip(limit, 0, 1) for limit in limits)
+    return {**dict(zip(_SHARE, clipped, strict=True)), "remark": None}
 
 
 def _wilson(share: Floats, total: float) -> tuple[Floats, Floats]:
@@ -108,16 +133,28 @@ def _wilson(share: Floats, total: float) -> tuple[Floats, Floats]:
     return share - (middle - half), middle + half - share
 
 
-def _why(masked: npt.NDArray[np.generic]) -> str:
-    return "answers of this question are not shown" if masked.any() else _DROWNED
-
-
-def _answered(counts: npt.NDArray[np.generic], noise: NoiseLaw) -> Statistic:
+def _answered(counts: npt.NDArray[np.int64], noise: NoiseLaw) -> Statistic:
     """How many answered a question."""
-    cells, total = len(counts), int(counts.sum())
-    reach = int(np.ceil(float(noise.farthest(1 / cells)) * cells**0.5))
+    options, total = len(counts), int(counts.sum())
+    reach = int(np.ceil(float(noise.farthest(1 / options)) * options**0.5))
     return {
         "answered": total,
         "dp_low": max(total - reach, 0),
         "dp_high": max(total + reach, 0),
     }
+
+
+def _notes(reach: int, below: int | None) -> tuple[str, ...]:
+    shares = "Shares are of those who answered the question, not of all who could have."
+    if below is not None:
+        return (
+            f"Answers whose noisy count is below {below} were not opened to anyone.",
+            f"19 times in 20 the true count lies within {reach} of a count shown.",
+            f"Of a suppressed answer it is at most {max(below - 1 + reach, 0)}, as often.",
+            shares,
+        )
+    return (
+        "Counts carry noise and can be negative; leave them so when adding them up.",
+        f"The true count of an answer lies within {reach} of the count shown, 19 times in 20.",
+        shares,
+    )

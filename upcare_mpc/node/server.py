@@ -27,6 +27,7 @@ from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.collection import Collector
+from upcare_mpc.node.dealing import KeyDealer
 from upcare_mpc.node.deposit_folder import DepositFolder
 from upcare_mpc.node.fill import Filler
 from upcare_mpc.node.process import WorkerProcess
@@ -108,6 +109,15 @@ class Node:
             deposits=DepositFolder(party.state_folder / "deposits", party.platform, identity),
             say=self._outbox.put_nowait,
             log=log,
+        )
+        self.dealer = KeyDealer(
+            party=party,
+            agreement=agreement,
+            identity=identity,
+            books=books,
+            holdings=holdings,
+            say=self._outbox.put_nowait,
+            log=log,
             start_worker=lambda: WorkerProcess.start(computes=True),
         )
 
@@ -145,6 +155,7 @@ class Node:
             for running in self._sessions.values():
                 await running.worker.end()
             await self._filler.abort()
+            await self.dealer.give_up()
             await self.collector.end()
             if self._spare is not None:
                 worker = await self._spare
@@ -237,16 +248,16 @@ class Node:
                     await self._filler.approve(message.call, message.fill)
                     self._spawn(self._filler.expire())
                 case "collection":
-                    await self.collector.approve(message.call, message.collection)
-                    self._spawn(self.collector.expire())
+                    await self.dealer.approve(message.call, message.collection)
+                    self._spawn(self.dealer.expire())
                 case "closing":
                     self.collector.close(message.closing)
                 case "discard":
-                    await self.collector.discard(message.discard.collection)
-                case "start" if self.collector.has(message.start.session_digest):
-                    await self.collector.run(message.start.approvals)
-                case "abort" if self.collector.has(message.abort.session_digest):
-                    await self.collector.discard(message.abort.session_digest)
+                    await self._discard(message.discard.collection)
+                case "start" if self.dealer.has(message.start.session_digest):
+                    await self.dealer.run(message.start.approvals)
+                case "abort" if self.dealer.has(message.abort.session_digest):
+                    await self.dealer.give_up()
                 case "start" if self._filler.has(message.start.session_digest):
                     await self._filler.run(message.start.approvals)
                 case "abort" if self._filler.has(message.abort.session_digest):
@@ -371,6 +382,12 @@ class Node:
         session = self._sessions.get(abort.session_digest)
         if session is not None and not session.ended:
             await session.end_without_output(abort.reason)
+
+    async def _discard(self, collection: bytes) -> None:
+        """A collection is over, whether its key is held or still being dealt."""
+        if self.dealer.has(collection):
+            await self.dealer.give_up()
+        await self.collector.discard(collection)
 
     def _finish(self, digest: bytes) -> None:
         """Settle a session that the platform calls finished, but not before it has ended here."""

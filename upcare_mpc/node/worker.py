@@ -196,7 +196,6 @@ class Worker:
         self, engine: "Engine", assignment: StudyAssignment, deposited: Deposited
     ) -> tuple[Words, tuple[int, ...]]:
         """Turn the deposits into shares of their sum; which are answers is an output of its own."""
-        self._tell("phase", phase="deposits")
         conversion = Conversion(
             engine, deposited, assignment.signatures, session=assignment.session
         )
@@ -207,6 +206,7 @@ class Worker:
             await self._reveal()
             answers, dropped = await conversion.answers()
             total = field.add(total, answers)
+        self._tell("phase", phase="deposits")
         self._lap("deposits")
         return total, dropped
 

@@ -24,10 +24,8 @@ A study is written in TOML or in JSON (a text that starts with ``{``); decimals 
 everything else to this question. Layout of the text, order of the keys and TOML or JSON make no
 difference to them; every word that a person reads or a machine computes with does.
 
-Options belong to the kind (``kinds.of`` checks them). This module knows only their form: whole
-numbers, decimals (kept as texts, exactly), texts, truth values, lists and tables, and two places
-for expressions: a text called ``where``, and the values of a table called ``arms``. Arms keep the
-order in which they are written, because a record belongs to the first arm that it matches.
+Options belong to the kind (``kinds.of`` checks them). They are read by their form alone
+(``study.options``).
 """
 
 import hashlib
@@ -36,8 +34,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from upcare_mpc.errors import StudyError
 from upcare_mpc.study import language
@@ -51,6 +48,7 @@ from upcare_mpc.study.document import (
     toml_table,
 )
 from upcare_mpc.study.expression import Expression, canonical
+from upcare_mpc.study.options import Arm, Option, plain, read_options
 
 __all__ = [
     "MAX_BYTES",
@@ -73,8 +71,6 @@ MAX_OVERLAP: Final = 64
 ENVELOPES: Final = ("rlwe", "sealed")
 MAX_DAYS: Final = 30
 DAYS: Final = 14
-MAX_NESTING: Final = 8  # of options
-MAX_NUMBER: Final = 10**9  # among options
 
 _VERSION = 1
 _KIND = r"[a-z][a-z0-9_]{0,30}"
@@ -90,14 +86,6 @@ _TOP = (
     "release",
     "deposits",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A labelled group of patients: those for whom ``where`` is TRUE, and no earlier arm's is."""
-
-    label: str
-    where: Expression
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +117,6 @@ class Deposits:
     registries: tuple[str, ...]
     patients: bool
     days: int
-
-
-Option: TypeAlias = (
-    bool | int | str | Expression | Arm | tuple["Option", ...] | Mapping[str, "Option"]
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +187,7 @@ class Study:
                 "minimum_cohort": self.release.minimum_cohort,
                 "suppress_below": self.release.suppress_below,
             },
-            "options": _plain(self.options),
+            "options": plain(self.options),
         }
         if self.deposits is not None:
             content["deposits"] = {
@@ -288,7 +271,7 @@ def _study(content: dict[str, Any], name: str, *, options_key: str) -> Study:
         mechanism=mechanism,
         release=_release(table),
         deposits=_deposits(table, registries),
-        options=_options(table.table(options_key), nesting=0),
+        options=read_options(table.table(options_key)),
     )
 
 
@@ -370,7 +353,8 @@ def _deposits(table: Table, online: tuple[str, ...]) -> Deposits | None:
     if envelope not in ENVELOPES:
         wanted = " or ".join(ENVELOPES)
         raise StudyError(f"{deposits.place('envelope')}: wanted {wanted}, got {shown(envelope)}")
-    names = _registries(deposits) if deposits.content.get("registries") else ()
+    none = deposits.content.get("registries", []) == []  # canonical bytes say []
+    names = () if none else _registries(deposits)
     for name in names:
         if name in online:
             raise StudyError(
@@ -415,101 +399,6 @@ def _mechanism(privacy: Table) -> str:
         wanted = " or ".join(MECHANISMS)
         raise StudyError(f"{privacy.place('mechanism')}: wanted {wanted}, got {shown(mechanism)}")
     return mechanism
-
-
-# --- options: typed by form, checked by the kind ----------------------------------------------
-
-
-def _options(table: Table, *, nesting: int) -> Mapping[str, Option]:
-    return MappingProxyType(
-        {
-            key: _option(value, key, table.place(key), nesting=nesting + 1)
-            for key, value in table.content.items()
-        }
-    )
-
-
-def _option(value: Any, key: str, place: str, *, nesting: int) -> Option:
-    if nesting > MAX_NESTING:
-        raise StudyError(f"{place}: wanted options nested at most {MAX_NESTING} deep")
-    if key == "arms":
-        return _arms(value, place)
-    if key == "where":
-        if not isinstance(value, str):
-            raise StudyError(f"{place}: wanted a condition in quotes, got {kind_of(value)}")
-        return language.parse(value, place=place)
-    match value:
-        case bool():
-            return value
-        case int():
-            if abs(value) > MAX_NUMBER:
-                raise StudyError(f"{place}: wanted a number of at most {MAX_NUMBER}")
-            return value
-        case Fraction():  # of a file, where it is a decimal; in canonical bytes it is a text
-            return _decimal(value, place)
-        case str():
-            if len(value) > 200 or not value.isprintable():
-                raise StudyError(f"{place}: wanted one line of at most 200 characters")
-            return value
-        case list():
-            return tuple(
-                _option(item, "", f"{place}[{i}]", nesting=nesting + 1)
-                for i, item in enumerate(value)
-            )
-        case dict():
-            name, _, path = place.partition(": ")
-            return _options(Table(value, name, f"{path}."), nesting=nesting)
-        case _:
-            raise StudyError(
-                f"{place}: wanted a number, a text, true or false, a list or a table, "
-                f"got {kind_of(value)}"
-            )
-
-
-def _decimal(value: Fraction, place: str) -> int | str:
-    """Return the one spelling of a decimal: as short as it can be, without an exponent."""
-    if value.denominator == 1 and abs(value) <= MAX_NUMBER:
-        return value.numerator
-    places = next((n for n in range(1, 13) if (value * 10**n).denominator == 1), None)
-    if places is None or abs(value) > MAX_NUMBER:
-        raise StudyError(f"{place}: wanted a number of at most {MAX_NUMBER} and 12 decimals")
-    whole = f"{abs(value.numerator * 10**places // value.denominator):0{places + 1}d}"
-    point = f"{whole[:-places]}.{whole[-places:]}"
-    return f"-{point}" if value < 0 else point
-
-
-def _arms(value: Any, place: str) -> tuple[Arm, ...]:
-    """Read arms: a table in a file, a list of pairs (which keeps its order) in canonical bytes."""
-    pairs = list(value.items()) if isinstance(value, dict) else value
-    if not isinstance(pairs, list) or not pairs:
-        raise StudyError(f'{place}: wanted a table of "label" = "condition"')
-    arms: list[Arm] = []
-    for pair in pairs:
-        match pair:
-            case [str(label), str(where)]:
-                if not label.strip() or len(label) > 80 or not label.isprintable():
-                    raise StudyError(f"{place}: wanted labels of 1 to 80 characters on one line")
-                arms.append(Arm(label, language.parse(where, place=f'{place}."{label}"')))
-            case _:
-                raise StudyError(f'{place}: wanted "label" = "condition"')
-    if len({arm.label for arm in arms}) != len(arms):
-        raise StudyError(f"{place}: wanted labels that differ")
-    return tuple(arms)
-
-
-def _plain(option: Option) -> Any:
-    """Return an option as JSON can hold it."""
-    match option:
-        case bool() | int() | str():
-            return option
-        case Arm(label, where):
-            return [label, canonical(where)]
-        case tuple():
-            return [_plain(item) for item in option]
-        case Mapping():
-            return {key: _plain(value) for key, value in option.items()}
-        case _:
-            return canonical(option)
 
 
 def _ratio(value: Fraction) -> str:
