@@ -210,23 +210,39 @@ def test_the_label_says_what_entered_and_what_did_not(answer: DepositedAnswer) -
         "patients": 3,  # 1, 2 and 6; 4 was dropped, 3 and 5 refused
         "refused": {"proof": 1, "submitter": 1},
         "dropped": 1,
-        "flooding": label["deposits"]["flooding"],
-        "flooding_exact": str(opened.deposits.flooding),
+        "flooding": None,
+        "flooding_exact": None,
         "holders": list(NAMES),
         "threshold": 1,
     }
     json.dumps(label)
 
 
-def test_the_bound_on_the_masks_covers_every_conversion(answer: DepositedAnswer) -> None:
+def test_where_three_compute_nothing_opens_and_no_mask_is_stated(answer: DepositedAnswer) -> None:
     deposits = answer.open().deposits
     assert deposits is not None
-    # 4 cells; one conversion of one table, and four of a patient each; 4 holders of the key.
-    worst = 21 * (2 * 8192 * 4 + 1) + 1 + 4
-    assert deposits.flooding == Fraction(5 * 4 * worst, 1 << 111)
+    assert deposits.flooding is None
+    assert deposits.label()["flooding"] is None
+
+
+def test_the_bound_on_the_masks_covers_every_conversion_of_every_session(
+    answer: DepositedAnswer,
+) -> None:
+    deposits = answer.open().deposits
+    assert deposits is not None
+    deposits = replace(deposits, collection=of_seven(deposits.collection))
+    # 4 cells; one conversion of one table, and four of a patient each; 7 holders; 3 sessions.
+    worst = 21 * (2 * 8192 * 7 + 1) + 1 + 7
+    assert deposits.flooding == Fraction(3 * 5 * 4 * worst, 1 << 111)
     power = deposits.label()["flooding"]
     exponent = int(power.removeprefix("2^"))
     assert Fraction(2) ** (exponent - 1) < deposits.flooding <= Fraction(2) ** exponent
+
+
+def of_seven(collection: Collection) -> Collection:
+    """The same, of a network in which five compute."""
+    more = tuple(Holder(name=f"more-{i}", certificate=bytes(32)) for i in range(7))
+    return replace(collection, holders=(*collection.holders, *more)[:7], threshold=2)
 
 
 def test_a_depositing_registry_is_named_and_its_charge_is_its_own(answer: DepositedAnswer) -> None:

@@ -99,8 +99,8 @@ def test_no_bytes_do_worse_than_to_be_refused(received: bytes) -> None:
 
 @pytest.mark.parametrize("threshold", [1, 2, 3])
 def test_so_few_hold_a_key_that_it_serves_one_release(threshold: int) -> None:
-    """Who has made an output has erased its part; t + 1 outputs open, 2t + 1 holders convert."""
+    """A session's holders have all erased their parts before one of them makes an output."""
     most, quorum = most_holders(threshold), 2 * threshold + 1
     assert quorum <= most
-    assert most - (threshold + 1) < quorum  # after a result opened nobody converts again
+    assert most - quorum <= threshold  # what is left converts nothing, and opens no deposit
     assert 2 * quorum - most >= 1  # two sessions share a holder, who joins one set alone

@@ -4,13 +4,15 @@ from fractions import Fraction
 
 import pytest
 from gbsg2 import study
+from surveys import CROSSED, survey
 
 from upcare_mpc import kinds
 from upcare_mpc.kinds.kind import COHORTS, NoiseLaw, Preview
 from upcare_mpc.privacy.guarantee import laplace_release
+from upcare_mpc.study.spec import parse
 
 ARMS = 'arms = { "hormone therapy" = "tx_hormone = yes", "other" = "true" }'
-STUDIES = {
+OPTIONS = {
     "counts": 'by = ["stage", { variable = "age", from = 20, to = 99, width = 2 }]',
     "survival": f"interval_days = 30\nintervals = 120\n{ARMS}",
     "incidence": (
@@ -31,10 +33,12 @@ STUDIES = {
     ),
     "quantiles": 'variable = { variable = "age" }\nprobabilities = [50]\nby = ["stage", "grade"]',
 }
+STUDIES = {name: study(name, options) for name, options in OPTIONS.items()}
+STUDIES["questionnaire"] = parse(survey(CROSSED), name="study")
 
 
 def preview(name: str, epsilon: Fraction) -> Preview:
-    kind = kinds.of(study(name, STUDIES[name]))
+    kind = kinds.of(STUDIES[name])
     release = laplace_release(epsilon, kind.layout().sensitivity, 1)[1]
     return kind.preview(NoiseLaw.of(release))
 

@@ -125,6 +125,7 @@ def test_a_key_of_another_patient_is_refused(asking: Asking) -> None:
 @pytest.mark.parametrize(
     "key",
     [b"", b"\4" + bytes(64), os.urandom(65), point()[:64], b"\2" + point()[1:33], point() + b"\0"],
+    ids=["nothing", "no point", "random", "cut", "compressed", "longer"],
 )
 def test_what_is_no_key_gets_no_ticket(asking: Asking, key: bytes) -> None:
     collection, question = asking.platform.collection, asking.platform.question

@@ -49,9 +49,15 @@ class Asking(House):
         questionnaires: Of the page; no thread runs, tests call ``refresh``.
     """
 
-    def __init__(self, folder: Path, *, envelope: str = "rlwe", **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, *, envelope: str = "rlwe", questions: str = "", **settings: Any
+    ) -> None:
         super().__init__(folder, **settings)
-        text = study_text(registries=(), patients=True, envelope=envelope) + CROSS
+        text = study_text(registries=(), patients=True, envelope=envelope)
+        if questions:
+            text = text[: text.index("[[questionnaire.questions]]")] + questions
+        else:
+            text += CROSS
         self.platform = Gathering.of(folder / "world", text)
         if envelope == "rlwe":
             self.joint = joint_key(self.platform)

@@ -16,9 +16,8 @@ for folder in (
 import pytest  # noqa: E402 - after the path
 from asking import Asking  # noqa: E402
 from house import House  # noqa: E402
+from phones import CHROMIUM  # noqa: E402
 from playwright.sync_api import Browser, sync_playwright  # noqa: E402
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture

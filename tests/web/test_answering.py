@@ -9,12 +9,11 @@ import pytest
 from asking import Asking
 from gathering import HOLDERS
 from joint import signed
+from phones import check, phone
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
-from test_browser import check, phone
 
 from upcare_mpc.consent.explain import LANGUAGES
 from upcare_mpc.deposits.envelopes import check_payload, ciphertext_of, open_share
-from upcare_mpc.deposits.submission import Deposit
 from upcare_mpc.kinds.answers import answer_vector
 from upcare_mpc.mpc import field
 from upcare_mpc.storage.tickets import TicketState
@@ -54,7 +53,7 @@ def contents(asking: Asking) -> list[int]:
     (encoded,) = asking.platform.deposits
     with asking.platform.client() as client:
         found = client.describe(asking.platform.collection.digest)
-        deposit: Deposit = client.check(found, encoded)
+        deposit = client.check(found, encoded)
     collection, context = asking.platform.collection, deposit.context
     check_payload(deposit.payload, collection, found.key, context=context)
     if collection.envelope == "rlwe":

@@ -10,25 +10,17 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from house import House
-from playwright.sync_api import Browser, BrowserContext, Page
+from phones import check, phone
+from playwright.sync_api import Browser, Page
 
 from upcare_mpc.consent.explain import LANGUAGES
 from upcare_mpc.consent.model import Answer
 
 pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
-PHONE = {"width": 360, "height": 740}
-RULES = {
-    "runOnly": {
-        "type": "tag",
-        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    }
-}
 PLACES = ["", "help", "nowhere"]
 INSIDE = [
     *("me", "answer/records", "answer/statistics", "withdraw/all"),
@@ -58,10 +50,6 @@ def served(house: House) -> Iterator[str]:
         process.stdin.close()
         assert process.wait(timeout=20) == 0
         assert "Traceback" not in process.stderr.read()
-
-
-def phone(chromium: Browser, **settings: Any) -> BrowserContext:
-    return chromium.new_context(viewport=PHONE, has_touch=True, is_mobile=True, **settings)
 
 
 def entered(page: Page, served: str, house: House, language: str) -> None:
@@ -130,14 +118,6 @@ def test_no_page_breaks_a_rule_of_accessibility(
     assert page.locator(".wrong").count() == 2
     check(page)
     context.close()
-
-
-def check(page: Page) -> None:
-    """Hold a page to the rules; nothing on it is wider than the screen."""
-    found = Axe().run(page, options=RULES)
-    assert found.violations_count == 0, f"{page.url}: {found.generate_report()}"
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    assert wide <= PHONE["width"], page.url
 
 
 def test_a_rule_that_is_broken_is_seen(chromium: Browser, served: str) -> None:

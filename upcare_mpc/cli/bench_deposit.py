@@ -27,7 +27,7 @@ from upcare_mpc.cli.committee import NO_RULE, Committee, Rehearsal
 from upcare_mpc.deposits.collection import ENVELOPES, Collection
 from upcare_mpc.deposits.envelopes import check_payload, ciphertext_of, open_share, wrap
 from upcare_mpc.deposits.key import CollectionKey
-from upcare_mpc.deposits.submission import NONCE_BYTES, Deposit
+from upcare_mpc.deposits.submission import NONCE_BYTES, Deposit, Ticket
 from upcare_mpc.he.parameters import PARAMETERS, flooding_distance
 from upcare_mpc.he.scheme import PublicKey, Sum, encrypt
 from upcare_mpc.node.assignment import Deposited
@@ -203,7 +203,7 @@ def _made(collection: Collection, key: CollectionKey) -> bytes:
         collection=collection.digest,
         role="registry" if collection.depositors else "patient",
         submitter=b"offline",
-        ticket=b"",
+        ticket=Ticket(collection=collection.digest, registry="party-0", key=bytes(65)).to_bytes(),
         certificate=b"",
         nonce=os.urandom(NONCE_BYTES),
         payload=b"",
@@ -219,7 +219,7 @@ def _made(collection: Collection, key: CollectionKey) -> bytes:
         collection=unsigned.collection,
         role=unsigned.role,
         submitter=unsigned.submitter,
-        ticket=b"",
+        ticket=unsigned.ticket,
         certificate=b"",
         nonce=unsigned.nonce,
         payload=payload,
@@ -249,6 +249,7 @@ def _deposited(
         accepted=tuple((place, digest) for place in range(count)),
         tables=(0,) if collection.depositors else (),
         answers=((0, collection.cells, 1),),
+        charged=("party-0",),
         points=tuple(range(1, parties + 1)),
         sealing=own.private_bytes_raw(),
         sigma=sigma,

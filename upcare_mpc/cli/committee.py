@@ -176,7 +176,12 @@ class Committee:
         def answer(place: int, message: Message) -> str | None:
             if message.say == "output":
                 outputs[place] = message
-            return {"spend": "spent", "reveal": "noted", "output": "stored"}.get(message.say)
+            return {
+                "spend": "spent",
+                "reveal": "noted",
+                "converted": "erased",
+                "output": "stored",
+            }.get(message.say)
 
         async def assign(worker: WorkerProcess, identity: Identity, place: int) -> int:
             return await worker.assign(

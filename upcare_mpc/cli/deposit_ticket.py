@@ -11,8 +11,10 @@ from upcare_mpc.client.deposit_files import read_point, write_ticket
 from upcare_mpc.client.deposits import OpenCollection
 from upcare_mpc.config import load_party
 from upcare_mpc.deposits.submission import Ticket
+from upcare_mpc.errors import DataError
 from upcare_mpc.node.snapshot import snapshots_of
 from upcare_mpc.node.tickets import TicketOffice
+from upcare_mpc.storage.patients import cases_of
 from upcare_mpc.storage.snapshot_rows import pseudonym_of_named
 
 __all__ = ["give_ticket", "ticket"]
@@ -35,8 +37,9 @@ __all__ = ["give_ticket", "ticket"]
 def ticket(collection: str, folder: Path, patient: str, key_file: Path, out: Path) -> None:
     """Give a patient a ticket, if what she has said permits the study.
 
-    COLLECTION is its digest, or the beginning of it. A patient has one ticket a collection, for one
-    key; the same command again gives the same one.
+    COLLECTION is its digest, or the beginning of it; ID is the registry's own id of the patient:
+    make sure who it is. A patient has one ticket a collection, for one key; the same command again
+    gives the same one.
 
     Example: upcare deposit ticket 3f2a9c01d4e5 --party parties/de-a --patient P-4711
     --key my.pub --out ticket
@@ -46,6 +49,8 @@ def ticket(collection: str, folder: Path, patient: str, key_file: Path, out: Pat
         found = client.describe(client.find(collection))
     given, certificate = give_ticket(folder, found, patient, point)
     write_ticket(out, given, certificate)
+    if not _is_known(folder, patient):
+        click.echo("no record of this id is in force here; the ticket works all the same", err=True)
     click.echo(f"{given.registry}: ticket for {found.study.title!r} is in {out.name}", err=True)
 
 
@@ -73,6 +78,16 @@ def give_ticket(
         office = TicketOffice(party=party, identity=identity, database=database, clock=_now)
         given = office.give(found.collection, found.question, who, point)
     return Ticket.from_bytes(given.ticket), given.certificate
+
+
+def _is_known(folder: Path, patient: str) -> bool:
+    """Whether there is a record of a patient here; yes if the records cannot be read."""
+    party = load_party(folder)
+    snapshots = snapshots_of(party.data, party.state_folder)
+    try:
+        return bool(cases_of(snapshots, pseudonym_of_named(snapshots.secret(), patient)))
+    except DataError:
+        return True
 
 
 def _now() -> datetime.datetime:

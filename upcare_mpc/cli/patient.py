@@ -166,6 +166,8 @@ def serve(
             registry, visits = Registry(party, database, clock=_now), Visits(database)
             app = create_app(registry, visits, questionnaires, title=title or party.name, log=log)
             log(f"the patients' page is at {url}/")
+            if questionnaires is None:
+                log("it offers no questionnaires: the party folder has no identity/")
             await serve_app(app, place, waiting, connections=_CONNECTIONS)
 
     run_until_stopped(work(), with_parent=with_parent)
@@ -177,7 +179,6 @@ def _questionnaires(
 ) -> Iterator[Questionnaires | None]:
     """What patients can answer; None where the registry has no identity in a network."""
     if not (party.identity_folder / "party.key").exists():
-        log("no identity/ in the party folder: the page offers no questionnaires")
         yield None
         return
     identity = load_identity(party, now=_now())

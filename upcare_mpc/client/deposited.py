@@ -28,6 +28,8 @@ from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = ["Deposited", "open_deposits"]
 
+MAX_ATTEMPTS = 3  # sessions that a holder joins on one key
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deposited:
@@ -55,11 +57,12 @@ class Deposited:
 
     @property
     def flooding(self) -> Fraction | None:
-        """Bound on how far from a perfect mask the conversions of this session were, at most.
+        """Bound on how far from perfect the masks were of what opened in the conversions.
 
-        None with envelope ``sealed``, whose masks are perfect.
+        Of all sessions that may have been tried. None where nothing opens: with envelope ``sealed``,
+        and where three registries compute (``mpc.programs.rounding``).
         """
-        if self.collection.envelope != "rlwe":
+        if self.collection.envelope != "rlwe" or self.collection.threshold == 1:
             return None
         tables = len(self.frozen.registries)
         answers = len(self.frozen.accepted) - tables
@@ -71,7 +74,7 @@ class Deposited:
                     deposits=deposits,
                     holders=self.collection.parties,
                 )
-        return distance
+        return distance * MAX_ATTEMPTS
 
     def label(self) -> dict[str, Any]:
         """For the privacy label, JSON-ready."""

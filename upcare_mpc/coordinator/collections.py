@@ -23,6 +23,7 @@ from upcare_mpc.coordinator.lifecycle import choose_roster, in_words
 from upcare_mpc.deposits.collection import Collection, Holder, most_holders
 from upcare_mpc.deposits.findings import Findings, FrozenSet, freeze
 from upcare_mpc.deposits.key import HolderKey, Verify, agreed_key
+from upcare_mpc.deposits.matching import check_collection
 from upcare_mpc.errors import ProtocolError, SessionError
 from upcare_mpc.he.scheme import blocks_of
 from upcare_mpc.kinds.question import Question
@@ -167,6 +168,12 @@ class Collections:
         names = [name for name, computes in seats if computes][:most]
         certificates = [by_name[name].certificate for name in names]
         collection = self._compose(question, request, names, certificates)
+        check_collection(
+            collection,
+            question,
+            network=self._identity.network.fingerprint,
+            committee=self._agreement.committee,
+        )
         self._deposits.begin(collection, key)
         try:
             check_roster(collection, certificates, self._identity.network)

@@ -29,9 +29,9 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{1,30}", re.ASCII)
 def most_holders(threshold: int) -> int:
     """How many may hold a key, so that it serves one release whatever the platform does.
 
-    A result opens from t + 1 outputs, and who has made an output has erased its part. Of 3t + 1
-    holders 2t are left then, and it takes 2t + 1 to convert. Two sessions that convert share t + 1
-    holders, each of which joins one set of deposits alone.
+    All 2t + 1 holders of a session erase their parts before one of them makes an output; of 3t + 1
+    then t are left, and it takes 2t + 1 to convert. Two sessions share t + 1 holders, each of which
+    joins one set of deposits alone.
     """
     return min(_MOST_HOLDERS, 3 * threshold + 1)
 

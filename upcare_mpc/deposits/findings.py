@@ -108,7 +108,7 @@ class Findings:
                 registries={int(place): str(name) for place, name in content["registries"]},
                 signature=signature,
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ArithmeticError, ValueError, KeyError, TypeError) as error:
             raise ProtocolError("a holder's findings cannot be read") from error
         if findings.canonical() != received:
             raise ProtocolError("a holder's findings are not in canonical form")

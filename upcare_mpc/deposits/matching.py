@@ -10,6 +10,9 @@ from upcare_mpc.kinds.question import Question
 
 __all__ = ["check_collection"]
 
+PAIR_COMMITTEE = 3
+"""Where three compute, two convert a deposit and open nothing (``mpc.programs.rounding``). What
+more of them open of a crafted ciphertext tells of the key: there patients' are not taken."""
 _DAY_S = 24 * 3600
 
 
@@ -46,6 +49,10 @@ def check_collection(
     for what, got, want in wanted:
         if got != want:
             raise ProtocolError(f"the collection has another {what} than the study implies")
+    if asked.patients and asked.envelope == "rlwe" and committee > PAIR_COMMITTEE:
+        raise ProtocolError(
+            f"patients deposit in envelope sealed where {committee} registries compute"
+        )
     vouching = {*study.registries, *asked.registries} if asked.patients else set()
     if not set(collection.vouchers) <= vouching or bool(collection.vouchers) != asked.patients:
         raise ProtocolError("the collection lets others vouch for patients than the study implies")

@@ -196,8 +196,8 @@ def _plain_response(c: Integers, y_m: Plain, m: Plain) -> tuple[Plain, Integers]
     high += low >> 32  # rounds down, so what is left of low is not negative
     k = high >> 29
     z_m = ((high & ((1 << 29) - 1)) << 32) + (low & 0xFFFFFFFF) + k  # 2^61 = 1 mod t
-    over = z_m >= T
-    return np.where(over, z_m - T, z_m).astype(np.uint64), k + over
+    over, under = z_m >= T, z_m < 0
+    return (z_m - T * over + T * under).astype(np.uint64), k + over - under
 
 
 def _inside(responses: Iterable[Integers]) -> bool:

@@ -151,8 +151,7 @@ def share(vector: Words, *, parties: int, threshold: int, random: Callable[[int]
     Returns:
         ``(parties, n)``; row ``i`` belongs to party ``i``.
 
-    Cost: local. Coefficients are 61-bit words; p stands for zero too, so each is within
-    statistical distance 2^-61 of uniform.
+    Cost: local. Coefficients are exactly uniform (``uniform``).
     """
     if not 0 <= threshold < parties <= 7:
         raise ProtocolError(f"a sharing needs t < m <= 7, got t={threshold}, m={parties}")
@@ -161,7 +160,7 @@ def share(vector: Words, *, parties: int, threshold: int, random: Callable[[int]
     for start in range(0, n, _BLOCK):
         block = slice(start, min(start + _BLOCK, n))
         count = block.stop - start
-        coefficients = _reduce(random(threshold * count).reshape(threshold, count) >> _SPARE)
+        coefficients = uniform(random, threshold * count).reshape(threshold, count)
         for row, point in zip(shares[:, block], range(1, parties + 1), strict=True):
             top, *others = (*coefficients, vector[block])
             row[:] = top

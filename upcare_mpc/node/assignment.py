@@ -70,6 +70,7 @@ class Deposited:
         accepted: Place and digest (hexadecimal) of those that enter.
         tables: Places of registries' tables among these; the others are patients' answers.
         answers: First cell, cells and weight of each table of the layout.
+        charged: Registries that take part, online or by a table: patients of others do not enter.
         points: Where the computing registries' shares of the key lie, in their order.
         sealing: This registry's X25519 key for sealed shares, 32 bytes. Secret.
         sigma: Its encoded share of the joint key; empty with envelope ``sealed``. Secret.
@@ -80,6 +81,7 @@ class Deposited:
     accepted: tuple[tuple[int, str], ...]
     tables: tuple[int, ...]
     answers: tuple[tuple[int, int, int], ...]
+    charged: tuple[str, ...]
     points: tuple[int, ...]
     sealing: bytes = attribute(repr=False)
     sigma: bytes = attribute(repr=False)
@@ -92,6 +94,7 @@ class Deposited:
             "accepted": self.accepted,
             "tables": self.tables,
             "answers": self.answers,
+            "charged": self.charged,
             "points": self.points,
             "sealing": self.sealing.hex(),
         }
@@ -105,6 +108,7 @@ class Deposited:
             accepted=tuple((place, digest) for place, digest in fields["accepted"]),
             tables=tuple(fields["tables"]),
             answers=tuple((start, cells, weight) for start, cells, weight in fields["answers"]),
+            charged=tuple(fields["charged"]),
             points=tuple(fields["points"]),
             sealing=bytes.fromhex(fields["sealing"]),
             sigma=sigma,

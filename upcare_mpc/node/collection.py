@@ -81,6 +81,7 @@ class Collector:
     log: Callable[[str], None]
     check: Callable[[Checks], Awaitable[Checked]] = checked_apart
     _closing: dict[bytes, "asyncio.Task[None]"] = attribute(default_factory=dict)
+    _in_use: dict[bytes, bytes] = attribute(default_factory=dict)  # session to collection
 
     def clean(self) -> None:
         """Erase what an earlier process has left of collections that are over."""
@@ -121,11 +122,17 @@ class Collector:
             await self._forget(digest)
             self.log(f"collection {short(digest)}: over, its key is erased")
 
-    async def released(self, session: bytes) -> None:
-        """The output of a session is stored: the key of its deposits has done its work."""
-        for row in self.holdings.held():
-            if row.session == session:
-                await self._forget(row.collection)
+    async def converted(self, session: bytes) -> None:
+        """Erase the key of a session's deposits: its worker has them as shares.
+
+        Before this registry agrees to anything that could open. So when one honest registry has
+        made an output, all m have erased their parts, and what is left elsewhere converts nothing.
+        """
+        await self._forget(self._in_use[session])
+
+    def leave(self, session: bytes) -> None:
+        """A session is over here, however it ended; may be repeated."""
+        self._in_use.pop(session, None)
 
     # -- the deposits ---------------------------------------------------------------------------
 
@@ -159,7 +166,7 @@ class Collector:
             What the worker needs, if this registry computes. Secret.
 
         Raises:
-            RefusedError: The key belongs to another set, or is gone.
+            RefusedError: The key belongs to another set, or is in use, or is gone.
             ProtocolError: The findings do not fit, or are not signed by the holders; or the set is
                 not the session's, or not of the deposits that are here.
         """
@@ -172,15 +179,19 @@ class Collector:
         row = self.holdings.get(digest)
         if not computes and (row is None or not row.held):
             return None
+        if digest in self._in_use.values():
+            raise RefusedError("uses this collection's key in another session")
         secret = self.holdings.pin(digest, frozen.digest, session=descriptor.digest)
         if not computes:
             return None
+        self._in_use[descriptor.digest] = digest
         return Deposited(
             collection=collection,
             folder=str(self.deposits.place(digest)),
             accepted=tuple((place, digests[place].hex()) for place in frozen.accepted),
             tables=tuple(sorted(frozen.registries)),
             answers=one_hot_tables(question.layout),
+            charged=(*(m.name for m in descriptor.roster), *frozen.registries.values()),
             points=tuple(collection.place(seat.name) + 1 for seat in seats),
             sealing=secret[:SEALING_BYTES],
             sigma=secret[SEALING_BYTES:],
@@ -207,7 +218,8 @@ class Collector:
     def _ended(self, digest: bytes, task: "asyncio.Task[None]") -> None:
         if self._closing.get(digest) is task:
             del self._closing[digest]
-        if not task.cancelled() and task.exception() is not None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self.log(f"a fault while deposits were checked: {type(fault).__name__}")
             self._fail(digest, SessionError("has a fault; its log says more"))
 
     async def _findings(self, closing: deposit_pb2.Closing) -> Findings:

@@ -22,7 +22,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from upcare_mpc.deposits.envelopes import ciphertext_of, open_share
-from upcare_mpc.deposits.submission import Deposit
+from upcare_mpc.deposits.submission import Deposit, Ticket
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.he import ring
 from upcare_mpc.he.scheme import Ciphertext, KeyShare, Sum, lagrange, partial
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Conversion"]
 
 BATCH_CELLS: Final = 1 << 18  # a batch takes 250 bytes a cell
+PAIR: Final = 2  # holders that decrypt where t is 1: mpc.programs.rounding
 BATCH_DEPOSITS: Final = 256  # 15 ms each: a peer that waits does not take this one for lost
 
 
@@ -60,9 +61,12 @@ class Conversion:
         self._collection = deposited.collection
         self._digests = dict(deposited.accepted)
         me, points = engine.index, deposited.points
-        if self._collection.envelope == "rlwe":
+        self._pair = self._collection.threshold == 1  # then two holders decrypt, and nothing opens
+        decrypting = points[:PAIR] if self._pair else points
+        self._decrypts = me < len(decrypting)
+        if self._collection.envelope == "rlwe" and self._decrypts:
             sigma = ring.from_bytes(deposited.sigma)
-            self._share = KeyShare.of(sigma, lagrange(points)[me])
+            self._share = KeyShare.of(sigma, lagrange(decrypting)[me])
         self._weight = field.lagrange(points)[me]
         self._sealing = X25519PrivateKey.from_private_bytes(deposited.sealing)
 
@@ -81,14 +85,15 @@ class Conversion:
             await asyncio.sleep(0)
         ciphertext = await asyncio.to_thread(total.ciphertext)
         await self._all_hold(hashlib.sha256(ciphertext.to_bytes()).digest())
-        return await self._converted(await self._addends(ciphertext))
+        addends = await self._addends(ciphertext) if self._decrypts else []
+        return await self._converted(addends, cells=self._collection.cells)
 
     async def answers(self) -> tuple[Words, tuple[int, ...]]:
         """Return the share of the sum of all patients' answers, and the places of the dropped."""
         # It loads MPyC: the module of a program may, this one is read by the server too.
         from upcare_mpc.mpc.programs.answers import agree_on_answers, check_answers  # noqa: PLC0415
 
-        cells, places = self._collection.cells, self.patients
+        cells, places = self._collection.cells, self._vouched()
         total, verdicts = np.zeros(cells, np.uint64), list[bool]()
         step = max(1, min(BATCH_DEPOSITS, BATCH_CELLS // cells))
         for start in range(0, len(places), step):
@@ -99,8 +104,8 @@ class Conversion:
                 total = field.add(total, share)
             verdicts += good
         await agree_on_answers(self._engine, verdicts, self._signatures, session=self._session)
-        dropped = [place for place, good in zip(places, verdicts, strict=True) if not good]
-        return total, tuple(dropped)
+        good_places = {place for place, good in zip(places, verdicts, strict=True) if good}
+        return total, tuple(place for place in self.patients if place not in good_places)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -111,17 +116,32 @@ class Conversion:
             return await self._reshared(np.concatenate(shares))
         addends: list[int] = []
         for deposit in self._read(places):
-            addends += await self._addends(ciphertext_of(deposit.payload, self._collection))
-        return await self._converted(addends)
+            if self._decrypts:
+                addends += await self._addends(ciphertext_of(deposit.payload, self._collection))
+        return await self._converted(addends, cells=len(places) * self._collection.cells)
+
+    def _vouched(self) -> list[int]:
+        """Places of patients' deposits whose voucher takes part, and so has charged its ledger."""
+        tickets = zip(self.patients, self._read(self.patients), strict=True)
+        charged = self._deposited.charged
+        return [
+            place
+            for place, deposit in tickets
+            if Ticket.from_bytes(deposit.ticket).registry in charged
+        ]
 
     async def _addends(self, ciphertext: Ciphertext) -> list[int]:
         """This party's addends of the decryption, beside the event loop."""
         first = self._engine.index == 0
         return await asyncio.to_thread(partial, ciphertext, self._share, with_c0=first)
 
-    async def _converted(self, addends: Sequence[int]) -> Words:
+    async def _converted(self, addends: Sequence[int], *, cells: int) -> Words:
         from upcare_mpc.mpc.programs.deposit import convert  # noqa: PLC0415 - loads MPyC
+        from upcare_mpc.mpc.programs.rounding import round_shares  # noqa: PLC0415
 
+        if self._pair:
+            own = addends if self._decrypts else None
+            return await round_shares(self._engine, own, cells=cells)
         return await convert(self._engine, addends)
 
     async def _sealed_tables(self) -> Words:

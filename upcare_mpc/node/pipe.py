@@ -26,7 +26,7 @@ class Message:
     """
 
     say: str
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict, repr=False)  # keys among them
     blob: bytes = field(default=b"", repr=False)
 
 

@@ -122,11 +122,15 @@ class NodeSession:
         noise = None
         if computes and descriptor.draw is not None:
             noise = bank.take(descriptor.committee, descriptor.law, descriptor.draw)
-        books.agree(question, descriptor.digest, proposal.request)
         try:
-            worker = await take_worker()
+            books.agree(question, descriptor.digest, proposal.request)
+            try:
+                worker = await take_worker()
+            except BaseException:
+                books.erase(question.digest, descriptor.digest)
+                raise
         except BaseException:
-            books.erase(question.digest, descriptor.digest)
+            collector.leave(descriptor.digest)
             raise
         session = cls(
             party=party,
@@ -236,15 +240,18 @@ class NodeSession:
                 case "reveal":
                     self.books.reveal(self.question, self.digest)
                     self.worker.tell("noted")
+                case "converted":
+                    await self.collector.converted(self.digest)
+                    self.worker.tell("erased")
                 case "output":
                     self._store_and_send(message.fields, message.blob)
                     self.worker.tell("stored")
-                    await self.collector.released(self.digest)
                 case "failed":
                     await self._fail(message.fields["code"], message.fields["text"])
                     return
                 case "done":
                     self.ended = True
+                    self.collector.leave(self.digest)
                     return
 
     def _store_and_send(self, fields: Mapping[str, Any], sealed: bytes) -> None:
@@ -268,6 +275,7 @@ class NodeSession:
         """End the worker first, so that its shares are gone, then give the signed word."""
         self.ended = True
         await self.worker.end()
+        self.collector.leave(self.digest)
         self._say(failure=failure(self, code, text))
 
     def _say(self, **message: Any) -> None:

@@ -6,6 +6,7 @@ The server starts a worker ahead of time; it loads its libraries and waits. It d
 session draws on it. It listens and says ``ready``. ``start`` gives it the peers' addresses; it
 runs and says ``phase``, then ``spend`` and waits for ``spent`` BEFORE any input share leaves,
 then ``reveal`` and waits for ``noted`` if bits about the result open to the computing registries,
+then ``converted`` and waits for ``erased`` once it has the deposits as shares, if there are any,
 then ``output`` and waits for ``stored``. ``fill`` gives it a fill of the noise bank; the same up
 to ``start``, then it says ``segments`` and waits for ``stored``. ``key`` gives it a collection; it
 says ``key`` in the end and waits for ``stored``. It ends with ``done`` or ``failed``, and exits at
@@ -206,6 +207,8 @@ class Worker:
             await self._reveal()
             answers, dropped = await conversion.answers()
             total = field.add(total, answers)
+        self._tell("converted")
+        await self._answer("erased")
         self._tell("phase", phase="deposits")
         self._lap("deposits")
         return total, dropped

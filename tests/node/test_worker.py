@@ -1,0 +1,93 @@
+"""What a worker asks its server for before anything opens or leaves."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from upcare_mpc.mpc.field import Words
+from upcare_mpc.node import worker as module
+from upcare_mpc.node.pipe import Message
+from upcare_mpc.node.worker import Worker
+
+CELLS = 4
+
+
+class Deposits:
+    """Stands where the deposits would be converted; notes what is done with them, and when."""
+
+    def __init__(self, done: list[str], patients: list[int]) -> None:
+        self._done = done
+        self.patients = patients
+
+    async def tables(self) -> Words:
+        self._done.append("tables")
+        return np.full(CELLS, 5, np.uint64)
+
+    async def answers(self) -> tuple[Words, tuple[int, ...]]:
+        self._done.append("answers")
+        return np.ones(CELLS, np.uint64), (2,)
+
+
+def converted(
+    monkeypatch: pytest.MonkeyPatch, *, tables: tuple[int, ...], patients: list[int]
+) -> tuple[list[str], Words, tuple[int, ...]]:
+    """What happens, in order; the share, and what was dropped."""
+    done: list[str] = []
+    monkeypatch.setattr(module, "Conversion", lambda *_, **__: Deposits(done, patients))
+    monkeypatch.setattr(module, "write_message", lambda _, say, **__: done.append(say))
+    worker = Worker(None, None)  # type: ignore[arg-type]
+    assignment: Any = SimpleNamespace(
+        descriptor=SimpleNamespace(cells=CELLS), signatures=None, session=b""
+    )
+    given: Any = SimpleNamespace(tables=tables)
+
+    async def run() -> tuple[Words, tuple[int, ...]]:
+        working = asyncio.ensure_future(worker._convert(None, assignment, given))  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+        assert "answers" not in done  # nothing opens before the server has answered
+        worker._answers.put_nowait(Message(say="noted"))
+        await asyncio.sleep(0)
+        return await working
+
+    share, dropped = asyncio.run(run())
+    return done, share, dropped
+
+
+def test_the_charge_is_final_before_it_opens_which_deposits_are_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done, share, dropped = converted(monkeypatch, tables=(0,), patients=[1, 2])
+
+    assert done == ["tables", "reveal", "answers", "phase"]
+    assert share.tolist() == [6] * CELLS
+    assert dropped == (2,)
+
+
+@pytest.mark.parametrize(("tables", "sum_of"), [((0,), 5), ((), 0)])
+def test_tables_alone_open_no_bit(
+    monkeypatch: pytest.MonkeyPatch, tables: tuple[int, ...], sum_of: int
+) -> None:
+    done, share, dropped = converted(monkeypatch, tables=tables, patients=[])
+
+    assert "reveal" not in done
+    assert share.tolist() == [sum_of] * CELLS
+    assert dropped == ()
+
+
+def test_a_charge_is_made_final_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patients' answers and a rule about cells in one study: the books take one step."""
+    said: list[str] = []
+    monkeypatch.setattr(module, "write_message", lambda _, say, **__: said.append(say))
+    worker = Worker(None, None)  # type: ignore[arg-type]
+
+    async def twice() -> None:
+        worker._answers.put_nowait(Message(say="noted"))
+        await worker._reveal()
+        await worker._reveal()
+
+    asyncio.run(twice())
+
+    assert said == ["reveal"]
