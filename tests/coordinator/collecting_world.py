@@ -32,7 +32,7 @@ title = "Grades"
 kind = "counts"
 purpose = "DUO:0000007"
 registries = [{names}]
-overlap = 2
+overlap = 4
 [deposits]
 envelope = "sealed"
 registries = ["fr-a"]

@@ -199,6 +199,11 @@ def session_of(
 
 
 def admit(network: Registries, name: str, proposal: coordinator_pb2.Proposal) -> Any:
+    """Have one node admit the deposits of a session, which is over then."""
     descriptor = Descriptor.from_canonical(proposal.descriptor)
     question = network.question(Study.from_canonical(proposal.request.study))
-    return network[name].node.collector.admit(proposal, question, descriptor)
+    collector = network[name].node.collector
+    try:
+        return collector.admit(proposal, question, descriptor)
+    finally:
+        collector.leave(descriptor.digest)

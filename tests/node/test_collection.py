@@ -271,12 +271,15 @@ def test_the_key_is_pinned_before_the_approval_leaves_and_no_other_set_is_joined
         assert answer.HasField("approval")
         row = network[name].node.collector.holdings.get(closing.collection.digest)
         assert row is not None
-        assert row.frozen == Descriptor.from_canonical(proposal.descriptor).deposits
+        descriptor = Descriptor.from_canonical(proposal.descriptor)
+        assert row.frozen == descriptor.deposits
+        abort = coordinator_pb2.Abort(session_digest=descriptor.digest)
+        network[name].hears(abort=abort)
 
         _, other = session_of(network, study, closing.collection, second)
         (answer,) = network[name].hears(proposal=other)
         assert answer.failure.text == "has used this collection's key for another set of deposits"
-    assert network["de-a"].charges == ["reserved"]
+    assert network["de-a"].charges == ["released"]
 
 
 def test_a_key_serves_three_sessions(closing: Closing, network: Registries) -> None:
@@ -286,6 +289,38 @@ def test_a_key_serves_three_sessions(closing: Closing, network: Registries) -> N
         admit(network, "de-a", proposal)
     with pytest.raises(RefusedError, match="3 times"):
         admit(network, "de-a", proposal)
+
+
+def test_a_key_is_in_one_session_at_a_time(closing: Closing, network: Registries) -> None:
+    study, findings, registry = study_of(), closing.findings(), network["de-a"]
+    _, first = session_of(network, study, closing.collection, findings)
+    (answer,) = registry.hears(proposal=first)
+    assert answer.HasField("approval")
+
+    _, second = session_of(network, study, closing.collection, findings)
+    (answer,) = registry.hears(proposal=second)
+    assert answer.failure.text == "uses this collection's key in another session"
+
+    digest = Descriptor.from_canonical(first.descriptor).digest
+    registry.hears(abort=coordinator_pb2.Abort(session_digest=digest))
+    (answer,) = registry.hears(proposal=second)
+    assert answer.HasField("approval")
+
+
+def test_a_session_that_is_refused_later_does_not_keep_the_key(
+    closing: Closing, network: Registries
+) -> None:
+    """Its noise bank is not the others', say: that comes after the key is pinned."""
+    study, findings, registry = study_of(), closing.findings(), network["de-a"]
+    descriptor, proposal = session_of(network, study, closing.collection, findings)
+    draw = f"bank/{'ee' * 32}/0/1"
+    proposal.descriptor = replace(descriptor, noise=draw).canonical()
+    (answer,) = registry.hears(proposal=proposal)
+    assert "another noise bank" in answer.failure.text
+
+    _, again = session_of(network, study, closing.collection, findings)
+    (answer,) = registry.hears(proposal=again)
+    assert answer.HasField("approval")
 
 
 def test_a_registry_without_a_part_of_the_key_checks_what_it_can(
@@ -365,7 +400,7 @@ def test_another_study_s_collection_is_not_taken(closing: Closing, network: Regi
         admit(network, "de-a", proposal)
 
 
-def test_a_session_whose_output_is_stored_erases_the_key_and_a_failed_one_keeps_it(
+def test_a_session_that_has_converted_erases_the_key_and_one_that_failed_before_keeps_it(
     closing: Closing, network: Registries
 ) -> None:
     study, findings, registry = study_of(), closing.findings(), network["de-a"]
@@ -375,6 +410,7 @@ def test_a_session_whose_output_is_stored_erases_the_key_and_a_failed_one_keeps_
         [Message(say="failed", fields={"code": "link", "text": "lost"})],
         [
             Message(say="spend"),
+            Message(say="converted"),
             Message(say="output", fields=output, blob=b"sealed"),
             Message(say="done"),
         ],
@@ -391,8 +427,8 @@ def test_a_session_whose_output_is_stored_erases_the_key_and_a_failed_one_keeps_
         start = coordinator_pb2.Start(session_digest=descriptor.digest, approvals=approvals)
         outputs += registry.hears(start=start)
         kept.append((len(secrets_of(network, "de-a")), place.exists()))
-        for name in NAMES[1:]:
-            network[name].node._sessions.clear()  # they are not started here
+        for name in NAMES[1:]:  # they are not started here
+            network[name].hears(abort=coordinator_pb2.Abort(session_digest=descriptor.digest))
 
     assert kept == [(1, True), (0, False)]
     (sent,) = [said.output for said in outputs if said.HasField("output")]

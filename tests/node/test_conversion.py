@@ -81,6 +81,7 @@ def given(
     tables: Sequence[int] = (),
     quorum: Sequence[int] = (0, 1, 2),
     accepted: Sequence[int] | None = None,
+    charged: Sequence[str] = NAMES,
 ) -> list[Deposited]:
     """What each computing registry is given; the deposits lie in one folder here."""
     folder.mkdir(exist_ok=True)
@@ -94,6 +95,7 @@ def given(
             accepted=tuple((place, deposits[place].digest.hex()) for place in entering),
             tables=tuple(tables),
             answers=TABLES,
+            charged=tuple(charged),
             points=tuple(holder + 1 for holder in quorum),
             sealing=key.sealing[holder].private_bytes_raw(),
             sigma=ring.to_bytes(key.sigma[holder]) if key.sigma else b"",
@@ -171,6 +173,22 @@ def test_answers_are_added_and_what_is_none_is_dropped(
 
     assert [dropped for _, dropped in results] == [(1, 4)] * 3
     assert opened([share for share, _ in results]) == [1, 0, 0, 0, 2, 0]
+
+
+def test_patients_of_a_registry_that_takes_no_part_are_dropped(
+    key: Dealt, identities: dict[str, Identity], tmp_path: Path
+) -> None:
+    """It vouched for her and was lost since: nobody is charged for her answers."""
+    deposits = [
+        key.answers(identities["de-a"], 1, 0, 0, 0, 0, 0),
+        key.answers(identities["de-b"], 1, 0, 0, 0, 0, 0),
+    ]
+    files = given(key, tmp_path, deposits, charged=("de-a", "de-c", "de-d"))
+
+    results = together(files, lambda c: c.answers())
+
+    assert [dropped for _, dropped in results] == [(1,)] * 3
+    assert opened([share for share, _ in results]) == [1, 0, 0, 0, 0, 0]
 
 
 def test_a_share_alone_says_nothing_about_the_deposits(
@@ -286,7 +304,7 @@ def test_a_deposit_is_read_when_its_turn_comes(
 
     together(files, lambda c: c.answers())
 
-    assert len(most) == 24
+    assert len(most) == 2 * 24  # each is read for its ticket, and to be converted
     assert max(most) <= 2 * 3  # three registries in this process: one read, one let go
 
 

@@ -37,8 +37,14 @@ def converted(
     """What happens, in order; the share, and what was dropped."""
     done: list[str] = []
     monkeypatch.setattr(module, "Conversion", lambda *_, **__: Deposits(done, patients))
-    monkeypatch.setattr(module, "write_message", lambda _, say, **__: done.append(say))
     worker = Worker(None, None)  # type: ignore[arg-type]
+
+    def hear(_: Any, say: str, **__: Any) -> None:
+        done.append(say)
+        if say == "converted":
+            worker._answers.put_nowait(Message(say="erased"))
+
+    monkeypatch.setattr(module, "write_message", hear)
     assignment: Any = SimpleNamespace(
         descriptor=SimpleNamespace(cells=CELLS), signatures=None, session=b""
     )
@@ -48,9 +54,9 @@ def converted(
         working = asyncio.ensure_future(worker._convert(None, assignment, given))  # type: ignore[arg-type]
         await asyncio.sleep(0.05)
         assert "answers" not in done  # nothing opens before the server has answered
-        worker._answers.put_nowait(Message(say="noted"))
-        await asyncio.sleep(0)
-        return await working
+        if "reveal" in done:
+            worker._answers.put_nowait(Message(say="noted"))
+        return await asyncio.wait_for(working, 10)
 
     share, dropped = asyncio.run(run())
     return done, share, dropped
@@ -61,7 +67,7 @@ def test_the_charge_is_final_before_it_opens_which_deposits_are_answers(
 ) -> None:
     done, share, dropped = converted(monkeypatch, tables=(0,), patients=[1, 2])
 
-    assert done == ["tables", "reveal", "answers", "phase"]
+    assert done == ["tables", "reveal", "answers", "converted", "phase"]
     assert share.tolist() == [6] * CELLS
     assert dropped == (2,)
 
@@ -72,7 +78,7 @@ def test_tables_alone_open_no_bit(
 ) -> None:
     done, share, dropped = converted(monkeypatch, tables=tables, patients=[])
 
-    assert "reveal" not in done
+    assert done == ["tables", "converted", "phase"][not tables :]
     assert share.tolist() == [sum_of] * CELLS
     assert dropped == ()
 

@@ -16,11 +16,13 @@ from house import House, words
 
 from upcare_mpc.client.deposit_files import point_of
 from upcare_mpc.client.deposits import patient_deposit
+from upcare_mpc.config import load_party
 from upcare_mpc.consent.model import Activity, Answer, Consent
 from upcare_mpc.deposits.receipt import Receipt
 from upcare_mpc.deposits.submission import Ticket
 from upcare_mpc.errors import LinkError, RefusedError
 from upcare_mpc.kinds.answers import answer_vector
+from upcare_mpc.storage.holdings import Holdings
 from upcare_mpc.storage.tickets import TicketState
 from upcare_mpc.study.spec import parse
 from upcare_mpc.web import questionnaires
@@ -214,6 +216,43 @@ def test_what_the_platform_makes_up_is_not_offered(asking: Asking, change: Any) 
 
     assert asking.questionnaires.offered() == ()
     assert "is not offered: " in asking.logged[-1]
+
+
+def test_why_one_is_not_offered_is_said_once(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its key is not fetched every minute."""
+
+    def never(_: bytes) -> None:
+        pytest.fail("the key was fetched")
+
+    path = asking.folder / "party.toml"
+    path.write_text(path.read_text("utf-8").replace(', "questionnaire"', ""), "utf-8")
+    asking.questionnaires.office = replace(asking.office, party=load_party(asking.folder))
+    monkeypatch.setattr(asking.platform, "describe", never)
+
+    for _ in range(3):
+        asking.questionnaires.refresh()
+
+    assert asking.questionnaires.offered() == ()
+    assert [line[-60:] for line in asking.logged] == [
+        "not offered: de-a does not accept studies of kind questionnaire"[-60:]
+    ]
+
+
+def test_what_waits_for_the_operator_is_offered_once_she_has_agreed(asking: Asking) -> None:
+    path = asking.folder / "party.toml"
+    path.write_text(path.read_text("utf-8").replace('"automatic"', '"manual"'), "utf-8")
+    asking.questionnaires.office = replace(asking.office, party=load_party(asking.folder))
+    asking.questionnaires.refresh()
+    assert asking.questionnaires.offered() == ()
+    assert asking.logged[-1].endswith("is not offered: it waits for the operator")
+
+    holdings = Holdings(asking.database, asking.party.state_folder / "holdings")
+    holdings.add(asking.platform.collection.digest, papers=b"papers", secret=b"secret")
+    asking.questionnaires.refresh()
+
+    assert len(asking.questionnaires.offered() or ()) == 1
 
 
 def test_what_another_registry_vouches_for_is_not_asked_about(

@@ -120,9 +120,9 @@ class NodeSession:
             deposited = collector.admit(proposal, question, descriptor)
         started = time.monotonic()  # so far nothing depends on a record
         noise = None
-        if computes and descriptor.draw is not None:
-            noise = bank.take(descriptor.committee, descriptor.law, descriptor.draw)
         try:
+            if computes and descriptor.draw is not None:
+                noise = bank.take(descriptor.committee, descriptor.law, descriptor.draw)
             books.agree(question, descriptor.digest, proposal.request)
             try:
                 worker = await take_worker()

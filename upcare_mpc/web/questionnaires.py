@@ -10,6 +10,7 @@ refuse whatever it likes; it can keep a questionnaire from patients, or a deposi
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,11 +23,13 @@ from upcare_mpc.deposits.envelopes import check_payload, most_bytes
 from upcare_mpc.deposits.key import HolderKey
 from upcare_mpc.deposits.submission import Deposit
 from upcare_mpc.errors import LinkError, ProtocolError, RefusedError, UpcareError
+from upcare_mpc.kinds.question import work_out
 from upcare_mpc.kinds.questionnaire import Questionnaire
 from upcare_mpc.link.deposits import Depositor
 from upcare_mpc.link.signers import certifier
 from upcare_mpc.node.tickets import TicketOffice
 from upcare_mpc.storage.tickets import GivenTicket, Tickets, TicketState
+from upcare_mpc.study.spec import Study
 
 __all__ = ["Offered", "Questionnaires"]
 
@@ -96,6 +99,7 @@ class Questionnaires:
         self._wake = threading.Event()
         self._moved = threading.Condition()
         self._ended = False
+        self._noted: deque[str] = deque(maxlen=_AT_ONCE)
         self._said: str | None = None  # what went wrong last
         self._connection: Depositor | None = None
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -187,31 +191,43 @@ class Questionnaires:
         offered: dict[bytes, Offered] = {}
         for listed in connection.open()[:_AT_ONCE]:
             collection = Collection.from_canonical(listed.collection)
-            if self.office.party.name not in collection.vouchers:
+            try:
+                one = self._looked_at(connection, collection, listed.study)
+            except LinkError:
+                raise
+            except UpcareError as error:
+                self._note(collection, str(error))
                 continue
-            known = self._offered.get(collection.digest) or self._described(connection, collection)
-            if known is not None:
-                offered[collection.digest] = known
+            if one is not None:
+                offered[collection.digest] = one
         self._offered = offered
         self._seen = self.office.clock()
 
-    def _described(self, connection: Depositor, collection: Collection) -> Offered | None:
-        """One that was not there a minute ago; None if it is not for this page."""
-        try:
-            found, certificates, keys = self._ask(connection, collection.digest)
-            kind = found.question.kind
-            if not isinstance(kind, Questionnaire):
-                return None
-            self.office.check(found.collection, found.question)
-            if not self.office.agreed(found.collection):
-                raise RefusedError("waits for the operator")
-        except LinkError:
-            raise
-        except UpcareError as error:
-            name = collection.digest.hex()[:12]
-            self._log(f"questionnaires: {name} is not offered: {error}")
+    def _looked_at(
+        self, connection: Depositor, collection: Collection, study: bytes
+    ) -> Offered | None:
+        """What is offered of it; None if it is not for this page. The key is fetched once."""
+        if self.office.party.name not in collection.vouchers:
             return None
+        question = work_out(Study.from_canonical(study), network_overlap=self._agreement.overlap)
+        kind = question.kind
+        if not isinstance(kind, Questionnaire):
+            return None
+        self.office.check(collection, question)
+        if not self.office.agreed(collection):
+            raise RefusedError("it waits for the operator")
+        known = self._offered.get(collection.digest)
+        if known is not None:
+            return known
+        found, certificates, keys = self._ask(connection, collection.digest)
         return Offered(found=found, kind=kind, certificates=certificates, keys=keys)
+
+    def _note(self, collection: Collection, reason: str) -> None:
+        """Say once why a questionnaire is not offered."""
+        line = f"questionnaires: {collection.digest.hex()[:12]} is not offered: {reason}"
+        if line not in self._noted:
+            self._noted.append(line)
+            self._log(line)
 
     def _ask(
         self, connection: Depositor, digest: bytes

@@ -1,7 +1,7 @@
 // As much of X.509 and DER as it takes to check a registry's signature by the network's CA.
 //
-// Certificates of a network are P-256 keys that the CA has signed itself (ECDSA, SHA-256), each with
-// one DNS name such as de-a.registry.upcare: link/certificates.py.
+// Certificates of a network are P-256 keys that the CA has signed itself (ECDSA, SHA-256), each
+// with one DNS name such as de-a.registry.upcare: link/certificates.py.
 
 import { sha256 } from "./lattice.js";
 
@@ -68,7 +68,8 @@ function dnsNames(extensions) {
   const content = found[0].at(-1);
   if (content.tag !== OCTET_STRING) throw new Error("not DER");
   const [names] = elements(content.value);
-  return inside(names, SEQUENCE).map((name) => (name.tag === DNS_NAME ? text.decode(name.value) : ""));
+  const host = (name) => (name.tag === DNS_NAME ? text.decode(name.value) : "");
+  return inside(names, SEQUENCE).map(host);
 }
 
 /** Read a certificate (PEM); nothing about it is checked. */

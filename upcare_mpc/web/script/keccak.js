@@ -50,7 +50,8 @@ function permute(state, column, moved) {
     }
     for (let row = 0; row < 50; row += 10) {
       for (let x = 0; x < 10; x++) {
-        state[row + x] = moved[row + x] ^ (~moved[row + ((x + 2) % 10)] & moved[row + ((x + 4) % 10)]);
+        const [next, after] = [row + ((x + 2) % 10), row + ((x + 4) % 10)];
+        state[row + x] = moved[row + x] ^ (~moved[next] & moved[after]);
       }
     }
     state[0] ^= IOTA[2 * round];

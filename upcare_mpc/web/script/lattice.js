@@ -26,11 +26,11 @@ const BOXES = [2 ** 23 - 1, 2 ** 31 - 1, 2 ** 31 - 1];
 const TRIES = 200; // each is thrown away with probability 0.17
 
 const KEY_BYTES = 1 + SEED_BYTES + N * Q_BYTES;
-const WIDTH = 28; // octets of a limb: 176 bits, 25 of a short coefficient, 14 for N terms and a sign
+const WIDTH = 28; // octets of a limb: 176 bits, 25 of a short one, 14 for N terms and a sign
 
 const text = new TextEncoder();
 
-// -- octets ----------------------------------------------------------------------------------------
+// -- octets ---------------------------------------------------------------------------------------
 
 export function joined(...parts) {
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -57,7 +57,7 @@ export function number32(value) {
   return out;
 }
 
-// -- polynomials modulo (q, X^N + 1) ---------------------------------------------------------------
+// -- polynomials modulo (q, X^N + 1) --------------------------------------------------------------
 
 function elements(octets, count) {
   const view = new DataView(octets.buffer, octets.byteOffset, octets.length);
@@ -136,7 +136,11 @@ const OFFSET = packed(new Array(2 * N).fill(1n << (BITS - 2n)));
 function times(dense, short) {
   const sum = product(dense, packedShort(short), N) + OFFSET;
   const hex = sum.toString(16).padStart(4 * N * WIDTH, "0");
-  const limb = (i) => BigInt("0x" + hex.slice(hex.length - 2 * WIDTH * (i + 1), hex.length - 2 * WIDTH * i));
+  const digits = 2 * WIDTH;
+  const limb = (i) => {
+    const end = hex.length - digits * i;
+    return BigInt("0x" + hex.slice(end - digits, end));
+  };
   return Array.from({ length: N }, (_, i) => limb(i) - limb(N + i));
 }
 
@@ -145,7 +149,7 @@ function modQ(x) {
   return rest < 0n ? rest + Q : rest;
 }
 
-// -- samplers --------------------------------------------------------------------------------------
+// -- samplers -------------------------------------------------------------------------------------
 
 /** Octets from the device's generator. */
 export function deviceRandom(count) {
@@ -161,9 +165,10 @@ function kept(draw) {
 }
 
 function ternary(random) {
-  return kept(() =>
-    Array.from(random(N + N / 16).filter((octet) => octet < 255), (octet) => (octet % 3) - 1),
-  );
+  return kept(() => {
+    const octets = random(N + N / 16).filter((octet) => octet < 255);
+    return Array.from(octets, (octet) => (octet % 3) - 1);
+  });
 }
 
 function binomial(random) {
@@ -185,7 +190,8 @@ function uniformBox(bound, random) {
   return kept(() => {
     const octets = random(4 * (N + N / 8));
     const view = new DataView(octets.buffer, octets.byteOffset, octets.length);
-    const words = Array.from({ length: N + N / 8 }, (_, i) => (view.getUint32(4 * i, true) & mask) >>> 0);
+    const word = (_, i) => (view.getUint32(4 * i, true) & mask) >>> 0;
+    const words = Array.from({ length: N + N / 8 }, word);
     return words.filter((word) => word <= 2 * bound).map((word) => word - bound);
   });
 }
@@ -199,7 +205,7 @@ function uniformPlain(random) {
   });
 }
 
-// -- keys and encryption ---------------------------------------------------------------------------
+// -- keys and encryption --------------------------------------------------------------------------
 
 /** A public key from its octets; refused if they are not canonical. */
 export async function publicKey(octets) {
@@ -237,7 +243,7 @@ export function encrypt(key, cells, random) {
   return { ciphertext: joined(...parts), witness };
 }
 
-// -- the proof -------------------------------------------------------------------------------------
+// -- the proof ------------------------------------------------------------------------------------
 
 /** Prove that the plaintext of a fresh ciphertext is known. */
 export async function prove(key, { ciphertext, witness }, context, random) {
@@ -275,7 +281,8 @@ async function provedBlock(key, prefix, { u, e0, e1, m }, random) {
 
 /** The places of the ones among the first 160 bits of a hash. */
 export function challenge(h) {
-  return Array.from({ length: CHALLENGE_BITS }, (_, i) => i).filter((i) => (h[i >> 3] >> (i & 7)) & 1);
+  const places = Array.from({ length: CHALLENGE_BITS }, (_, i) => i);
+  return places.filter((i) => (h[i >> 3] >> (i & 7)) & 1);
 }
 
 /** `c v` modulo X^N + 1 over the integers, exact in 53 bits. */

@@ -22,6 +22,10 @@ function chosen() {
   });
 }
 
+function freeze(disabled) {
+  for (const question of form.querySelectorAll("fieldset")) question.disabled = disabled;
+}
+
 async function ask(what, body) {
   let answer;
   try {
@@ -35,7 +39,7 @@ async function ask(what, body) {
     throw new Said("failed");
   }
   if (answer.type === "opaqueredirect") throw new Said("over");
-  if (answer.status === 409) throw new Said("refused");
+  if (answer.status === 404 || answer.status === 409) throw new Said("refused");
   if (!answer.ok) throw new Said("failed");
   return answer;
 }
@@ -74,7 +78,7 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   button.disabled = true;
   say("working");
-  for (const question of form.querySelectorAll("fieldset")) question.disabled = true;
+  freeze(true);
   try {
     deposit ??= await made();
     await ask("deposit", deposit);
@@ -83,7 +87,7 @@ form.addEventListener("submit", async (event) => {
     say(error instanceof Said ? error.message : "unable");
     const again = error.message === "failed";
     button.disabled = !again;
-    for (const question of form.querySelectorAll("fieldset")) question.disabled = deposit !== null || !again;
+    freeze(deposit !== null || !again); // what is encrypted stays as it is
   }
 });
 
