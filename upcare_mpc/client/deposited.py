@@ -59,8 +59,8 @@ class Deposited:
     def flooding(self) -> Fraction | None:
         """Bound on how far from perfect the masks were of what opened in the conversions.
 
-        Of all sessions that may have been tried. None where nothing opens: with envelope ``sealed``,
-        and where three registries compute (``mpc.programs.rounding``).
+        Of all sessions that may have been tried. None where nothing opens: with envelope
+        ``sealed``, and where three registries compute (``mpc.programs.rounding``).
         """
         if self.collection.envelope != "rlwe" or self.collection.threshold == 1:
             return None
