@@ -27,7 +27,9 @@ from upcare_mpc.cli.committee import NO_RULE, Committee, Rehearsal
 from upcare_mpc.deposits.collection import ENVELOPES, Collection
 from upcare_mpc.deposits.envelopes import check_payload, ciphertext_of, open_share, wrap
 from upcare_mpc.deposits.key import CollectionKey
+from upcare_mpc.deposits.matching import PAIR_COMMITTEE
 from upcare_mpc.deposits.submission import NONCE_BYTES, Deposit, Ticket
+from upcare_mpc.errors import InputError
 from upcare_mpc.he.parameters import PARAMETERS, flooding_distance
 from upcare_mpc.he.scheme import PublicKey, Sum, encrypt
 from upcare_mpc.node.assignment import Deposited
@@ -71,6 +73,10 @@ def deposit(
     Example: upcare bench deposit --cells 8192 --patients 100
     """
     m = int(parties)
+    if patients and envelope == "rlwe" and m > PAIR_COMMITTEE:
+        raise InputError(
+            f"patients deposit in envelope sealed where {m} registries compute: add --patients 0"
+        )
     table = _bench(cells, 0, envelope, m, runs)
     report: dict[str, Any] = {
         "envelope": envelope,
@@ -136,7 +142,7 @@ def _bench(cells: int, patients: int, envelope: str, parties: int, runs: int) ->
             _alone, collection, parts[0][0], [s.private_bytes_raw() for s in sealing]
         ),
     }
-    if envelope == "rlwe":
+    if envelope == "rlwe" and collection.threshold > 1:
         distance = flooding_distance(cells=cells, deposits=1, holders=parties) * count
         report["flooding"] = float(distance)
     return report
