@@ -6,11 +6,12 @@ ever, and give nobody more bytes than a deposit can have.
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Final, Self
 
 from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2, deposit_pb2_grpc
-from upcare_mpc.errors import ProtocolError
+from upcare_mpc.errors import LinkError, ProtocolError
 from upcare_mpc.link.calls import CALL_S, registry_channel, translated
 from upcare_mpc.link.certificates import Identity
 
@@ -123,9 +124,11 @@ class Holder:
 
 
 def _fetched(call: Any, place: int, at_most: int) -> bytes:
-    pieces = bytearray()
+    pieces, deadline = bytearray(), time.monotonic() + UPLOAD_S
     while True:
         part = _next(call)
+        if time.monotonic() > deadline:
+            raise LinkError("the platform takes too long to hand out a deposit")
         if part is None or part.place != place or not part.piece:
             raise ProtocolError("the platform does not hand out the deposits that it has announced")
         pieces += part.piece

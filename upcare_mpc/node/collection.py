@@ -81,6 +81,7 @@ class Collector:
     log: Callable[[str], None]
     check: Callable[[Checks], Awaitable[Checked]] = checked_apart
     _closing: dict[bytes, "asyncio.Task[None]"] = attribute(default_factory=dict)
+    _looking: dict[bytes, asyncio.Lock] = attribute(default_factory=dict)  # one at a time
     _in_use: dict[bytes, bytes] = attribute(default_factory=dict)  # session to collection
 
     def clean(self) -> None:
@@ -145,7 +146,7 @@ class Collector:
         earlier = self._closing.get(digest)
         if earlier is not None:
             earlier.cancel()
-        task = asyncio.ensure_future(self._look_at(closing, earlier))
+        task = asyncio.ensure_future(self._look_at(closing))
         self._closing[digest] = task
         task.add_done_callback(lambda ended: self._ended(digest, ended))
 
@@ -199,14 +200,11 @@ class Collector:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    async def _look_at(
-        self, closing: deposit_pb2.Closing, earlier: "asyncio.Task[None] | None"
-    ) -> None:
-        if earlier is not None:
-            await asyncio.wait([earlier])
+    async def _look_at(self, closing: deposit_pb2.Closing) -> None:
         digest = bytes(closing.collection)
         try:
-            findings = await self._findings(closing)
+            async with self._looking.setdefault(digest, asyncio.Lock()):
+                findings = await self._findings(closing)
         except (UpcareError, OSError) as error:
             self._fail(digest, error)
             return
@@ -298,6 +296,7 @@ class Collector:
 
     async def _forget(self, digest: bytes) -> None:
         """Erase the key, then the deposits."""
+        self._looking.pop(digest, None)
         self.holdings.erase(digest)
         await self.deposits.remove(digest)
 
