@@ -129,7 +129,8 @@ class Collector:
         Before this registry agrees to anything that could open. So when one honest registry has
         made an output, all m have erased their parts, and what is left elsewhere converts nothing.
         """
-        await self._forget(self._in_use[session])
+        if session in self._in_use:
+            await self._forget(self._in_use[session])
 
     def leave(self, session: bytes) -> None:
         """A session is over here, however it ended; may be repeated."""

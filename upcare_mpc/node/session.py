@@ -244,6 +244,8 @@ class NodeSession:
                     await self.collector.converted(self.digest)
                     self.worker.tell("erased")
                 case "output":
+                    if self.descriptor.deposits:  # nothing is stored beside a key that is left
+                        await self.collector.converted(self.digest)
                     self._store_and_send(message.fields, message.blob)
                     self.worker.tell("stored")
                 case "failed":

@@ -189,8 +189,15 @@ class Questionnaires:
 
     def _list(self, connection: Depositor) -> None:
         offered: dict[bytes, Offered] = {}
-        for listed in connection.open()[:_AT_ONCE]:
-            collection = Collection.from_canonical(listed.collection)
+        for listed in connection.open():
+            try:
+                collection = Collection.from_canonical(listed.collection)
+            except ProtocolError:  # of a later version, say: others can be read
+                continue
+            if self.office.party.name not in collection.vouchers:
+                continue
+            if len(offered) == _AT_ONCE:
+                break
             try:
                 one = self._looked_at(connection, collection, listed.study)
             except LinkError:
