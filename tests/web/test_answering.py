@@ -200,6 +200,28 @@ def test_a_line_that_breaks_costs_one_more_tap(asking: Asking, context: BrowserC
     assert contents(asking) == vector(asking, {"Smoked?": "never", "Health?": "good"})
 
 
+@pytest.mark.parametrize("lost", ["ticket", "deposit"])
+def test_an_answer_that_gets_lost_on_the_way_back_costs_one_more_tap(
+    asking: Asking, context: BrowserContext, lost: str
+) -> None:
+    """The registry has done its part, and the page does not know: it may not lock her out."""
+
+    def lose(route: Route) -> None:
+        assert route.fetch().ok
+        route.abort()
+
+    with asking.served() as served:
+        page = opened(context, served, asking)
+        page.route(f"**/{lost}", lose, times=1)
+        choose(page, "0", "1")
+        page.tap("form[data-place] button")
+        assert said(page) == "failed"
+        page.tap("form[data-place] button")
+        expect(page.locator(".state.yes")).to_be_visible(timeout=SECONDS)
+
+    assert contents(asking) == vector(asking, {"Smoked?": "never", "Health?": "good"})
+
+
 def test_before_there_is_a_ticket_she_can_still_change_her_mind(
     asking: Asking, context: BrowserContext
 ) -> None:
