@@ -272,12 +272,18 @@ def test_one_share_of_a_small_secret_looks_like_any_other_share() -> None:
         assert chi2 < 66  # 15 degrees of freedom, false alarm below 1e-7
 
 
-def test_a_coefficient_of_p_counts_as_zero() -> None:
-    all_ones = np.full(1, 0xFFFFFFFFFFFFFFFF, np.uint64)  # >> 3 is p itself
+def test_a_coefficient_of_p_is_drawn_again() -> None:
+    """Else zero, which p stands for, would come twice as often as any other."""
+    drawn = iter([0xFFFFFFFFFFFFFFFF, 5 << 3])  # >> 3 is p itself, then 5
 
-    shares = field.share(words([9]), parties=3, threshold=1, random=lambda _: all_ones)
+    shares = field.share(
+        words([9]),
+        parties=3,
+        threshold=1,
+        random=lambda count: np.array([next(drawn) for _ in range(count)], np.uint64),
+    )
 
-    assert shares.tolist() == [[9], [9], [9]]
+    assert shares.tolist() == [[14], [19], [24]]
 
 
 @pytest.mark.parametrize(("m", "t"), [(3, 1), (5, 2), (7, 3)])

@@ -44,8 +44,19 @@ async function ask(what, body) {
   return answer;
 }
 
+/** What is answered, all of it. */
+async function read(what, body) {
+  const answer = await ask(what, body);
+  return answer.json().catch(() => {
+    throw new Said("failed"); // the line broke in the middle
+  });
+}
+
+let worker = null; // has her key, which has to be the same if the ticket is asked for again
+
 /** Ask the worker, and wait for its answer. */
-function tell(worker, message) {
+function tell(message) {
+  worker ??= new Worker("/script/worker.js", { type: "module" });
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => {
       if (data.failed) {
@@ -61,15 +72,20 @@ function tell(worker, message) {
 }
 
 async function made() {
-  const worker = new Worker("/script/worker.js", { type: "module" });
+  const description = await read("key");
+  const { point } = await tell({ description, chosen: chosen() });
+  const { deposit: octets } = await tell(await read("ticket", point));
+  return octets;
+}
+
+/** Hand in the octets; if they are there already, that is what the page then says. */
+async function handIn(octets) {
   try {
-    const description = await (await ask("key")).json();
-    const { point } = await tell(worker, { description, chosen: chosen() });
-    const given = await (await ask("ticket", point)).json();
-    return (await tell(worker, given)).deposit;
-  } finally {
-    worker.terminate();
+    await ask("deposit", octets);
+  } catch (error) {
+    if (error.message !== "refused") throw error;
   }
+  location.replace(place);
 }
 
 let deposit = null; // once it is made, the same octets are sent again
@@ -81,8 +97,7 @@ form.addEventListener("submit", async (event) => {
   freeze(true);
   try {
     deposit ??= await made();
-    await ask("deposit", deposit);
-    location.replace(place);
+    await handIn(deposit);
   } catch (error) {
     say(error instanceof Said ? error.message : "unable");
     const again = error.message === "failed";

@@ -3,24 +3,26 @@
 //   { description, chosen }       checked and encrypted; answers { point }
 //   { ticket, certificate }       proved and signed; answers { deposit }
 //
-// Whatever goes wrong is answered with { failed }.
+// Whatever goes wrong is answered with { failed }. One worker has one key: if the ticket for it gets
+// lost on its way, the registry gives the same one again, and would give none to another key.
 
 import { fromBase64 } from "./certificates.js";
 import { answerVector, finished, newKey, openCollection, wrapped } from "./deposit.js";
 import { deviceRandom } from "./lattice.js";
 
+let key = null;
 let begun = null;
 
 async function begin({ description, chosen }) {
   const found = await openCollection(description, Date.now());
-  const key = await newKey();
+  key ??= await newKey();
   const half = wrapped(found, answerVector(found.study, chosen), deviceRandom);
-  begun = { found, key, half };
+  begun = { found, half };
   return { point: key.point };
 }
 
 async function finish({ ticket, certificate }) {
-  const { found, key, half } = begun;
+  const { found, half } = begun;
   const encoded = fromBase64(ticket);
   return { deposit: await finished(found, half, key, encoded, certificate, deviceRandom) };
 }
