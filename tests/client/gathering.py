@@ -26,7 +26,6 @@ from upcare_mpc.link.certificates import Identity, Network
 from upcare_mpc.study.spec import Study, parse
 
 HOLDERS = ("de-a", "de-b", "de-c")
-NOW = datetime.datetime.now(datetime.UTC)
 
 
 def study_text(
@@ -150,7 +149,8 @@ class Gathering:
 
     def identity(self, name: str) -> Identity:
         """A party's certificate and key."""
-        return Identity.load(self.folder / name / "identity", now=NOW)
+        now = datetime.datetime.now(datetime.UTC)
+        return Identity.load(self.folder / name / "identity", now=now)
 
     def ticket(self, registry: str, point: bytes, **changed: bytes) -> Ticket:
         """A registry's word for a patient's key."""

@@ -107,11 +107,14 @@ def test_other_host_names_name_no_party(host: str) -> None:
     assert party_of_host(host) is None
 
 
-@pytest.mark.parametrize("when", [-DAY, 397 * DAY + DAY])
-def test_a_certificate_out_of_force_is_refused(when: datetime.timedelta) -> None:
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [(-DAY, "it begins at 11:55 UTC on 2026-11-22"), (397 * DAY + DAY, "it ended on 2027-12-24")],
+)
+def test_a_certificate_out_of_force_is_refused(when: datetime.timedelta, words: str) -> None:
     pem, _ = AUTHORITY.admit("de-a", "registry", now=NOW)
 
-    with pytest.raises(ConfigError, match="de-a is not in force"):
+    with pytest.raises(ConfigError, match=rf"de-a is not in force \({words}\)"):
         NETWORK.verify(pem.decode(), now=NOW + when)
 
 

@@ -106,9 +106,14 @@ class Network:
         except _MALFORMED as error:
             raise ConfigError("a certificate cannot be read") from error
         name, role = _named_party(certificate)
-        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-            end = certificate.not_valid_after_utc.date()
-            raise ConfigError(f"the certificate of {name} is not in force (it ended on {end})")
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if not begin <= now <= end:
+            when = (
+                f"begins at {begin:%H:%M} UTC on {begin.date()}"
+                if now < begin
+                else f"ended on {end.date()}"
+            )
+            raise ConfigError(f"the certificate of {name} is not in force (it {when})")
         try:
             PolicyBuilder().store(self._store).time(now).build_client_verifier().verify(
                 certificate, []

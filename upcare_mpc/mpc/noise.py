@@ -14,8 +14,9 @@ from the top by conditional coins; no rejection, so there is no accept bit to op
 
 Adversary: any t honest-but-curious parties together learn nothing about X: they miss at least one
 component of every secret bit, and one of the t + 1 numbers that X is turned into. The view of t
-parties on n cells is within ``n (t + 1) 2^-61`` of one that is independent of X: one mask and t
-coefficients of a sharing, each 2^-61 from uniform. A party that DEVIATES can bias the noise.
+parties on n cells is within ``n 2^-61`` of one that is independent of X: one mask they do not know,
+2^-61 from uniform, hides what opens; coefficients of sharings are exactly uniform. A party that
+DEVIATES can bias the noise.
 """
 
 from collections.abc import Callable

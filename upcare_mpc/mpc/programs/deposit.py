@@ -19,8 +19,7 @@ What a coalition C of t honest-but-curious parties sees, and that it says nothin
              their sum: they can be made from z and C's own addends. (The zeros of other sets are
              known to C and change nothing.) Words of 176 bits are taken for elements mod q: at
              distance ``(2^176 - q) / 2^176 < 2^-104`` from uniform, each.
-2. shares    t shares of an honest ``-r_j`` are uniform, whatever it is: at distance ``t 2^-61``
-             for each cell and dealer (``field.share``).
+2. shares    t shares of an honest ``-r_j`` are uniform, whatever it is (``field.share``).
 3. z         ``v = M + sum_j r_j mod p`` is exactly uniform and independent of M: C does not know
              an honest ``r_j``. What is left, ``z - Delta v``, is ``e``, minus the units, plus
              honest floods; its distance from the floods alone is ``|e| + m`` in ``2^111`` a cell
