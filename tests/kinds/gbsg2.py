@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from upcare_mpc import kinds
-from upcare_mpc.kinds.survival import Survival
+from upcare_mpc.kinds.survival.kind import Survival
 from upcare_mpc.privacy.guarantee import Guarantee, gaussian_release, laplace_release
 from upcare_mpc.records.case import Case
 from upcare_mpc.study.layout import Sensitivity

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gbsg2 import HEAD
 
-from upcare_mpc.kinds.incidence import Incidence
+from upcare_mpc.kinds.incidence.kind import Incidence
 from upcare_mpc.records.ages import AGE_GROUPS
 from upcare_mpc.records.case import Case
 from upcare_mpc.records.reference import Reference, Residents, Stratum

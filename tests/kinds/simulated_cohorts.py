@@ -15,7 +15,7 @@ from gbsg2 import EXACT, laplace, study
 
 from upcare_mpc import kinds
 from upcare_mpc.kinds.kind import NoiseLaw, Result
-from upcare_mpc.kinds.survival import Survival
+from upcare_mpc.kinds.survival.kind import Survival
 
 Counts = npt.NDArray[np.int64]
 

@@ -10,7 +10,7 @@ import pytest
 from gbsg2 import study
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.kinds.association import Association as Kind
+from upcare_mpc.kinds.association.kind import Association as Kind
 from upcare_mpc.kinds.axes import Axis, axis_of
 from upcare_mpc.kinds.exposure import classes, read_places
 from upcare_mpc.kinds.question import MAX_STEPS, work_out

@@ -7,10 +7,10 @@ from gbsg2 import cases, laplace, survival
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upcare_mpc.kinds.followup import Exits
 from upcare_mpc.kinds.kind import NoiseLaw
-from upcare_mpc.kinds.lifetable import LifeTable
 from upcare_mpc.kinds.repair import repaired, risen
+from upcare_mpc.kinds.survival.followup import Exits
+from upcare_mpc.kinds.survival.lifetable import LifeTable
 from upcare_mpc.study.rows import tabulate
 
 SERIES = st.lists(st.integers(-30, 30), min_size=1, max_size=20)

@@ -27,7 +27,7 @@ from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds import NoiseLaw
 from upcare_mpc.kinds.noise_utility import compare
 from upcare_mpc.kinds.question import work_out
-from upcare_mpc.kinds.survival import Survival
+from upcare_mpc.kinds.survival.kind import Survival
 from upcare_mpc.records.case import Case
 from upcare_mpc.study.rows import tabulate
 from upcare_mpc.study.spec import Study

@@ -1,4 +1,4 @@
-"""The statistics that registries can answer jointly, one module a statistic.
+"""The statistics that registries can answer jointly, one folder a statistic.
 
 ``of(study)`` gives the statistic that a study asks for, with its options checked.
 """
@@ -8,15 +8,15 @@ from difflib import get_close_matches
 from typing import Final
 
 from upcare_mpc.errors import StudyError
-from upcare_mpc.kinds.association import Association
-from upcare_mpc.kinds.counts import Counts
-from upcare_mpc.kinds.incidence import Incidence
+from upcare_mpc.kinds.association.kind import Association
+from upcare_mpc.kinds.counts.kind import Counts
+from upcare_mpc.kinds.incidence.kind import Incidence
 from upcare_mpc.kinds.kind import Kind, NoiseLaw, Result
-from upcare_mpc.kinds.means import Means
-from upcare_mpc.kinds.quantiles import Quantiles
-from upcare_mpc.kinds.questionnaire import Questionnaire
-from upcare_mpc.kinds.regression import Regression
-from upcare_mpc.kinds.survival import Survival
+from upcare_mpc.kinds.means.kind import Means
+from upcare_mpc.kinds.quantiles.kind import Quantiles
+from upcare_mpc.kinds.questionnaire.kind import Questionnaire
+from upcare_mpc.kinds.regression.kind import Regression
+from upcare_mpc.kinds.survival.kind import Survival
 from upcare_mpc.study.spec import Study
 
 __all__ = ["KINDS", "Kind", "NoiseLaw", "Result", "of"]

@@ -1,8 +1,9 @@
 """What a study kind is: layout, measures, finish; and what they hand to each other.
 
-A kind is one module a statistic. ``layout`` and ``measures`` are functions of the study text and
-never look at records; an engine (``study.rows``) evaluates the measures at each registry; the
-network adds the vectors and ONE noise draw; ``finish`` sees nothing but the noisy sum.
+A kind is one folder: ``kind`` says what is asked and measured, ``preview`` how exact the answer can
+be, ``result`` what it is, ``chart`` how it looks. ``layout`` and ``measures`` are functions of the
+study text and never look at records; an engine (``study.rows``) evaluates the measures at each
+registry; the network adds the vectors and ONE noise draw; ``finish`` sees the noisy sum alone.
 """
 
 import math

@@ -12,7 +12,7 @@ from upcare_mpc.errors import StudyError
 from upcare_mpc.kinds import Kind, of
 from upcare_mpc.kinds.answers import Answerable
 from upcare_mpc.kinds.kind import NoiseLaw
-from upcare_mpc.kinds.questionnaire import Questionnaire
+from upcare_mpc.kinds.questionnaire.kind import Questionnaire
 from upcare_mpc.privacy.gaussian import SampledGaussian
 from upcare_mpc.privacy.guarantee import Guarantee, gaussian_release, laplace_release
 from upcare_mpc.privacy.laplace import SampledLaplace

@@ -24,7 +24,7 @@ from upcare_mpc.deposits.key import HolderKey
 from upcare_mpc.deposits.submission import Deposit
 from upcare_mpc.errors import LinkError, ProtocolError, RefusedError, UpcareError
 from upcare_mpc.kinds.question import work_out
-from upcare_mpc.kinds.questionnaire import Questionnaire
+from upcare_mpc.kinds.questionnaire.kind import Questionnaire
 from upcare_mpc.link.deposits import Depositor
 from upcare_mpc.link.signers import certifier
 from upcare_mpc.node.tickets import TicketOffice

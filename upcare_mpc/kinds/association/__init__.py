@@ -1,0 +1,1 @@
+"""Association of an exposure with an outcome, in strata."""

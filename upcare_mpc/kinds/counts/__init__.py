@@ -1,0 +1,1 @@
+"""Counts of patients by any axes, with margins."""

@@ -1,0 +1,1 @@
+"""Incidence, prevalence-free: rates against the resident population."""

@@ -1,0 +1,1 @@
+"""Quantiles from noisy counts of ranges."""

@@ -1,0 +1,1 @@
+"""What patients answer from their own device."""

@@ -1,0 +1,1 @@
+"""Logistic, Poisson and piecewise exponential regression on noisy tables."""

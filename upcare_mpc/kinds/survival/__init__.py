@@ -1,0 +1,1 @@
+"""Survival by arm, from one life table of noisy counts."""
