@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from upcare_mpc.cli.ingest import ingest
+from upcare_mpc.cli.main import upcare as commands
 from upcare_mpc.errors import ConfigError, DataError
 
 PARTIES = Path(__file__).parents[2] / "parties"
@@ -15,7 +15,7 @@ FRENCH = PARTIES / "fr-b" / "data" / "FR-B_encr_incidence.csv"
 
 
 def run(*words: object) -> Result:
-    return CliRunner().invoke(ingest, [str(word) for word in words])
+    return CliRunner().invoke(commands, ["ingest", *map(str, words)])
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from upcare_mpc.cli.ledger import ledger
+from upcare_mpc.cli.main import upcare as commands
 from upcare_mpc.cli.node import open_database
 from upcare_mpc.config import load_party
 from upcare_mpc.privacy.accountant import Loss
@@ -50,7 +50,9 @@ class Party:
 
     def show(self, *options: str) -> str:
         """What the command prints."""
-        ran = CliRunner().invoke(ledger, ["show", "--party", str(self.folder), *options])
+        ran = CliRunner().invoke(
+            commands, ["ledger", "show", "--party", str(self.folder), *options]
+        )
         assert ran.exit_code == 0, ran.output
         return ran.output
 

@@ -20,9 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from upcare_mpc.cli.ingest import ingest
+from upcare_mpc.cli.main import upcare as commands
 from upcare_mpc.cli.node import open_database
-from upcare_mpc.cli.patient import patient
 from upcare_mpc.config import load_party
 from upcare_mpc.node.snapshot import snapshots_of
 from upcare_mpc.storage.patients import Visits
@@ -48,7 +47,7 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = re.sub(r"files = .*", 'snapshots = "frozen"', text)
     folder.joinpath("party.toml").write_text(re.sub(r"complete = .*", "", text), "utf-8")
     data, out = str(PARTIES / "de-a" / "data"), str(folder / "frozen")
-    ran = CliRunner().invoke(ingest, [data, "--complete", "systemic", "--out", out])
+    ran = CliRunner().invoke(commands, ["ingest", data, "--complete", "systemic", "--out", out])
     assert ran.exit_code == 0, ran.output
     return folder
 
@@ -223,7 +222,9 @@ def test_nobody_is_asked_for_the_password_of_a_key(party: Path) -> None:
 
 
 def test_behind_a_web_server_the_cookie_is_for_tls_alone(party: Path) -> None:
-    code = CliRunner().invoke(patient, ["code", PATIENT, "--json", "--party", str(party)])
+    code = CliRunner().invoke(
+        commands, ["patient", "code", PATIENT, "--json", "--party", str(party)]
+    )
     typed = json.loads(code.stdout)["code"]
     command = ["patient", "serve", "--party", str(party), "--with-parent"]
     with subprocess.Popen(
