@@ -103,8 +103,8 @@ def seen() -> Seen:
         assert story.result is not None
         with PlatformClient(network.researcher) as platform:
             platform.preview(STUDY)
-        files = (network.folder / "platform" / "state").iterdir()
-        raw = b"\n".join(path.read_bytes() for path in sorted(files))
+        state = (network.folder / "platform" / "state").rglob("*")
+        raw = b"\n".join(path.read_bytes() for path in sorted(state) if path.is_file())
         database = network.folder / "platform" / "state" / "coordinator.db"
         everything = (
             network.record.read_bytes() + network.log("platform").encode() + raw + _rows(database)
