@@ -26,7 +26,7 @@ from upcare_mpc.he import ring
 from upcare_mpc.he.parameters import DELTA, FLOOD_BITS, Q_BYTES, N, Q, T
 from upcare_mpc.he.proof import verify
 from upcare_mpc.he.sampling import binomial, ternary, uniform_box, uniform_plain
-from upcare_mpc.he.scheme import Ciphertext, round_to_plaintext
+from upcare_mpc.he.scheme import Ciphertext, Witness, linear, round_to_plaintext
 
 PRIME = 65537
 CELLS = 12
@@ -52,17 +52,16 @@ def crafted(joint: Joint, root: int) -> tuple[Ciphertext, bytes, np.ndarray]:
     """The ciphertext, its proof, and F."""
     far, key = quotient(root), joint.public
     u, e0, e1 = ternary(os.urandom), binomial(os.urandom), binomial(os.urandom)
-    m, packed = np.zeros(N, np.uint64), ring.pack_short(u, ring.TERNARY_WIDTH)
-    bu, au = (ring.fold(each * packed, ring.TERNARY_WIDTH) for each in key.narrow)
-    c0 = [(x + int(e)) % Q for x, e in zip(bu, e0, strict=True)]
-    c1 = [(x + int(e) + int(f) * PART) % Q for x, e, f in zip(au, e1, far, strict=True)]
+    m = np.zeros(N, np.uint64)
+    c0, honest = (ring.integers(half) for half in linear(key, Witness(u, e0, e1, m)))
+    c1 = [(x + int(f) * PART) % Q for x, f in zip(honest, far, strict=True)]
     ciphertext = Ciphertext(CELLS, (ring.to_bytes(c0) + ring.to_bytes(c1),))
     prefix = module._prefix(key, ciphertext, CONTEXT) + (0).to_bytes(4)
     powers = np.array([pow(root, place, PRIME) for place in range(160)], np.int64)
     for _ in range(100):
         y_u, y_0, y_1 = (uniform_box(bound, os.urandom) for bound in module._BOXES)
         y_m, y_1[N - 1] = uniform_plain(os.urandom), 0
-        first = module._first(key.wide, y_u, y_0, y_1, y_m, minus=(0, 0))
+        first = b"".join(map(ring.encode, linear(key, Witness(y_u, y_0, y_1, y_m))))
         head = hashlib.sha256(prefix + first[:-Q_BYTES])
         last = int.from_bytes(first[-Q_BYTES:], "little")
         for k in range(1 << 19):  # one block of SHA-256 each

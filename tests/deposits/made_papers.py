@@ -62,8 +62,8 @@ def collection(**changed: Any) -> Collection:
 def public_key(of: Collection) -> PublicKey:
     """An RLWE key of a collection, whose secret nobody keeps."""
     seed = seed_of(of)
-    short = ring.pack_short(ternary(os.urandom), ring.TERNARY_WIDTH)
-    product = ring.fold(ring.pack(expand(seed), ring.TERNARY_WIDTH) * short, ring.TERNARY_WIDTH)
+    factors = ring.of_elements(ring.of_integers(expand(seed))), ring.of_short(ternary(os.urandom))
+    product = ring.integers(ring.reduced(ring.product(factors)))
     errors = binomial(os.urandom).tolist()
     return PublicKey(seed, tuple((e - x) % Q for e, x in zip(errors, product, strict=True)))
 
@@ -135,6 +135,7 @@ def findings(of: Collection, holder: str, **changed: Any) -> Findings:
         "deposits": b"\10" * 32,
         "present": of.names,
         "holder": holder,
+        "certificate": holder.encode(),
         "refused": {},
     }
     return Findings(**fields | changed).signed(lambda text: signature(holder, text))

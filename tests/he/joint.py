@@ -1,6 +1,7 @@
 """A joint key of several holders, all of whose secrets the test knows."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from upcare_mpc.he.parameters import DELTA, N, Q, T
 from upcare_mpc.he.sampling import Integers, Random, binomial, expand, ternary
 from upcare_mpc.he.scheme import Ciphertext, KeyShare, PublicKey, partial, round_to_plaintext
 
-__all__ = ["Joint", "deal", "encoded", "product", "shamir", "signed", "stream"]
+__all__ = ["Joint", "deal", "encoded", "exact", "product", "shamir", "signed", "stream"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,31 @@ def deal(holders: int, random: Random) -> Joint:
 
 def product(dense: list[int], short: Integers) -> list[int]:
     """A product modulo (q, X^N + 1)."""
-    width = ring.SHORT_WIDTH
-    folded = ring.fold(ring.pack(dense, width) * ring.pack_short(short, width), width)
-    return [x % Q for x in folded]
+    factors = ring.of_elements(ring.of_integers(dense)), ring.of_short(short)
+    return ring.integers(ring.reduced(ring.product(factors)))
+
+
+def exact(left: Sequence[int], right: Sequence[int]) -> list[int]:
+    """A product modulo X^N + 1 over the integers, of any sign, as one of two large integers."""
+    count, width = len(left), 56
+
+    def packed(values: Sequence[int]) -> int:
+        up, down = (
+            int.from_bytes(
+                b"".join(max(sign * x, 0).to_bytes(width, "little") for x in values), "little"
+            )
+            for sign in (1, -1)
+        )
+        return up - down
+
+    half = 1 << 8 * width - 1
+    offset = int.from_bytes(half.to_bytes(width, "little") * 2 * count, "little")
+    octets = (packed(left) * packed(right) + offset).to_bytes(2 * count * width + 1, "little")
+    full = [
+        int.from_bytes(octets[at : at + width], "little") - half
+        for at in range(0, len(octets) - 1, width)
+    ]
+    return [x - y for x, y in zip(full[:count], full[count:], strict=True)]
 
 
 def shamir(joint: Joint, *, holders: int, threshold: int, random: Random) -> list[list[int]]:

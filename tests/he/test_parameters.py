@@ -2,10 +2,10 @@
 
 from fractions import Fraction
 
-import gmpy2
 import numpy as np
 import pytest
 from joint import product
+from mpyc.gmpy import is_prime
 
 from upcare_mpc.he.parameters import (
     CHALLENGE_BITS,
@@ -25,8 +25,8 @@ MOST_PARTIES = 7
 
 
 def test_the_moduli_are_primes_that_fit_together() -> None:
-    assert gmpy2.is_prime(Q)
-    assert gmpy2.is_prime(T)
+    assert is_prime(Q)
+    assert is_prime(T)
     assert Q.bit_length() == 8 * Q_BYTES == 176
     assert DELTA * T % Q == Q - 1
 

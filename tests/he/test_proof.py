@@ -4,11 +4,11 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from gmpy2 import mpz
-from joint import Joint, deal
+from joint import Joint, deal, exact
 from scipy.stats import chisquare
 
 from upcare_mpc.errors import ProtocolError
@@ -196,19 +196,16 @@ def test_a_challenge_is_the_first_160_bits_of_the_hash() -> None:
 def test_products_with_a_challenge_fold_back() -> None:
     c = module._challenge(hashlib.sha256(b"y").digest())
     short = np.random.default_rng(1).integers(-(2**32), 2**32, N)
-    packed = ring.pack_short(np.pad(c, (0, N - 160)), 28) * ring.pack_short(short, 28)
 
-    assert module._times(c, short).tolist() == ring.fold(packed, 28)
+    wanted = exact(np.pad(c, (0, N - 160)).tolist(), short.tolist())
+    assert module._times(c, short).tolist() == wanted
 
 
 def test_plaintext_responses_and_their_wraps_are_exact() -> None:
     c = np.ones(160, np.int64)
     for m in (np.full(N, T - 1, np.uint64), sampling.uniform_plain(os.urandom)):
         y = np.full(N, T - 1, np.uint64)
-        wanted = ring.fold(
-            ring.pack_short(np.pad(c, (0, N - 160)), 28) * ring.pack_short(m.astype(np.int64), 28),
-            28,
-        )
+        wanted = exact(np.pad(c, (0, N - 160)).tolist(), m.tolist())
 
         z, k = module._plain_response(c, y, m)
 
@@ -258,13 +255,16 @@ class Tiny:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         for place in (ring, sampling, module):
             patch.setattr(place, "N", self.N)
-        patch.setattr(ring, "_offset", ring._offset.__wrapped__)
+        half = self.N // 2
+        twist = np.exp(1j * np.pi * np.arange(half) / self.N)
+        for name, value in (("_HALF", half), ("_TWIST", twist), ("_UNTWIST", twist.conj())):
+            patch.setattr(ring, name, value)
         patch.setattr(module, "CHALLENGE_BITS", self.BITS)
         patch.setattr(module, "_BOXES", self.BOXES)
         inner = tuple(box - reach for box, reach in zip(self.BOXES, self.REACH, strict=True))
         patch.setattr(module, "_INNER", inner)
         self.inner = inner
-        self.key = type("Key", (), {"wide": (mpz(0), mpz(0))})
+        self.key = SimpleNamespace(spectra=2 * (np.zeros((11, half), np.complex128),))
 
     def responses(self, witness: Witness, *, times: int) -> list[np.ndarray]:
         """z_u, z_0, z_1, z_m of that many proofs, ``(times * N,)`` each."""

@@ -4,7 +4,8 @@ SEAL takes primes of 60 bits at most, ours has 176, so a test puts a prime of SE
 
 Covered: the key equation, encryption, sums, decryption with rounding, and the size of errors (SEAL
 draws the same ternary and centred binomial laws), through our samplers, products and code of
-``scheme``. Not covered: q, t and Delta of the one parameter set, and the proof, which SEAL lacks.
+``scheme``. Not covered: q, t and Delta of the one parameter set, how is reduced modulo q, and the
+proof, which SEAL lacks.
 """
 
 import os
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from joint import exact
 
 from upcare_mpc.he import ring, scheme
 from upcare_mpc.he.parameters import ERROR_BOUND, N
@@ -78,7 +80,7 @@ class World:
         """``c0 + c1 s`` of a ciphertext of SEAL, by our product; between -prime/2 and prime/2."""
         array = ciphertext.dyn_array()
         words = [array.at(place) for place in range(2 * N)]
-        masked = times(words[N:], self.secret)
+        masked = exact(words[N:], self.secret.tolist())
         values = [(x + y) % self.prime for x, y in zip(words[:N], masked, strict=True)]
         return [x - self.prime if x > self.prime // 2 else x for x in values]
 
@@ -109,11 +111,6 @@ def polynomial(cells: list[int]) -> Any:
     return seal.Plaintext(" + ".join([*reversed(terms), f"{cells[0]:X}"]))
 
 
-def times(dense: list[int], short: Integers) -> list[int]:
-    width = ring.SHORT_WIDTH
-    return ring.fold(ring.pack(dense, width) * ring.pack_short(short, width), width)
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     parameters = seal.EncryptionParameters(seal.SCHEME_TYPE.BFV)
@@ -126,7 +123,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     error = sum((binomial(os.urandom) for _ in range(3)), start=np.zeros(N, np.int64))
     octets = os.urandom(16 * N)
     a = [int.from_bytes(octets[at : at + 16], "little") % prime for at in range(0, 16 * N, 16)]
-    b = [(e - x) % prime for e, x in zip(error.tolist(), times(a, secret), strict=True)]
+    b = [(e - x) % prime for e, x in zip(error.tolist(), exact(a, secret.tolist()), strict=True)]
     folder = tmp_path_factory.mktemp("seal")
     return World(context, prime, folder, secret, error, b, a)
 
@@ -147,11 +144,15 @@ def decrypted_by_seal(world: World, ciphertext: Any) -> list[int]:
 
 
 def encrypted_by_us(world: World, patch: pytest.MonkeyPatch, cells: list[int]) -> Any:
-    patch.setattr(scheme, "Q", world.prime)
+    def reduced(limbs: ring.Limbs) -> ring.Elements:
+        rows = [[x << 16 * place for x in row] for place, row in enumerate(limbs.tolist())]
+        return ring.of_integers([sum(column) % world.prime for column in zip(*rows, strict=True)])
+
+    patch.setattr(ring, "reduced", reduced)
+    patch.setattr(ring, "_DELTA", ring._in_limbs(world.prime // PLAIN))
     patch.setattr(scheme, "T", PLAIN)
-    patch.setattr(scheme, "DELTA", world.prime // PLAIN)
-    narrow = tuple(ring.pack(half, ring.TERNARY_WIDTH) for half in (world.b, world.a))
-    encrypted = scheme.encrypt(SimpleNamespace(narrow=narrow), cells, os.urandom)  # type: ignore[arg-type]
+    spectra = tuple(ring.of_elements(ring.of_integers(half)) for half in (world.b, world.a))
+    encrypted = scheme.encrypt(SimpleNamespace(spectra=spectra), cells, os.urandom)  # type: ignore[arg-type]
     (block,) = encrypted.ciphertext.blocks
     halves = block[: len(block) // 2], block[len(block) // 2 :]
     return world.ciphertext(*(ring.from_bytes(half) for half in halves))

@@ -35,8 +35,8 @@ def dealt_key(holders: int, threshold: int) -> tuple[PublicKey, list[list[int]]]
     seed = os.urandom(32)
     secret = np.sum([ternary(os.urandom) for _ in range(holders)], axis=0)
     error = np.sum([binomial(os.urandom) for _ in range(holders)], axis=0)
-    wide = ring.pack(expand(seed), ring.DENSE_WIDTH)
-    product = ring.fold(wide * ring.pack_short(secret, ring.DENSE_WIDTH), ring.DENSE_WIDTH)
+    factors = ring.of_elements(ring.of_integers(expand(seed))), ring.of_short(secret)
+    product = ring.integers(ring.reduced(ring.product(factors)))
     b = tuple((e - x) % Q for e, x in zip(error.tolist(), product, strict=True))
     shares = shamir([s % Q for s in secret.tolist()], holders, threshold)
     return PublicKey(seed=seed, b=b), shares

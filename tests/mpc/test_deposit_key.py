@@ -115,8 +115,8 @@ def test_any_t_plus_1_shares_give_one_short_secret_and_t_give_none(dealt: Dealt)
 def test_the_public_key_is_one_of_the_shared_secret(dealt: Dealt) -> None:
     """``b + a s`` is short: a sum of centred binomials, of variance 10.5 for each holder."""
     public, secret = dealt.publics[0], np.array(dealt.secret(tuple(range(dealt.holders))))
-    wide = ring.pack(public.a, ring.DENSE_WIDTH) * ring.pack_short(secret, ring.DENSE_WIDTH)
-    sums = zip(public.b, ring.fold(wide, ring.DENSE_WIDTH), strict=True)
+    factors = ring.of_elements(ring.of_integers(public.a)), ring.of_short(secret)
+    sums = zip(public.b, ring.integers(ring.reduced(ring.product(factors))), strict=True)
     error = [(b + x + Q // 2) % Q - Q // 2 for b, x in sums]
 
     assert max(map(abs, error)) <= ERROR_BOUND * dealt.holders

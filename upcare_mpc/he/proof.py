@@ -36,22 +36,19 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from gmpy2 import mpz
 
 from upcare_mpc.errors import ProtocolError
 from upcare_mpc.he import ring
 from upcare_mpc.he.parameters import (
     CHALLENGE_BITS,
-    DELTA,
     ERROR_BOUND,
     PARAMETERS,
-    Q_BYTES,
     N,
-    Q,
     T,
 )
+from upcare_mpc.he.ring import Elements
 from upcare_mpc.he.sampling import Random, uniform_box, uniform_plain
-from upcare_mpc.he.scheme import Ciphertext, Encrypted, PublicKey, Witness
+from upcare_mpc.he.scheme import Ciphertext, Encrypted, PublicKey, Witness, halves, linear
 from upcare_mpc.study.packed import framed
 
 __all__ = ["BLOCK_PROOF_BYTES", "TRIES", "prove", "verify"]
@@ -121,12 +118,10 @@ def _prefix(key: PublicKey, ciphertext: Ciphertext, context: bytes) -> bytes:
 
 
 def _prove_block(key: PublicKey, prefix: bytes, witness: Witness, random: Random) -> bytes:
-    packed = key.wide
     for _ in range(TRIES):
         y_u, y_0, y_1 = (uniform_box(bound, random) for bound in _BOXES)
         y_m = uniform_plain(random)
-        first = _first(packed, y_u, y_0, y_1, y_m, minus=(mpz(0), mpz(0)))
-        h = _hash(prefix, first)
+        h = _hash(prefix, linear(key, Witness(y_u, y_0, y_1, y_m)))
         c = _challenge(h)
         z_m, k = _plain_response(c, y_m, witness.m)
         z_u = y_u + _times(c, witness.u)
@@ -142,35 +137,16 @@ def _holds(key: PublicKey, prefix: bytes, block: bytes, proof: bytes) -> bool:
     z_u, z_0, z_1, z_m = _decode(proof[_HASH_BYTES:])
     if not _inside((z_u, z_0, z_1)) or int(z_m.max()) >= T:
         return False
-    c = np.pad(_challenge(h), (0, N - CHALLENGE_BITS))
-    packed_c, middle = ring.pack_short(c, ring.SHORT_WIDTH), N * Q_BYTES
-    c_0, c_1 = (ring.widened(half) * packed_c for half in (block[:middle], block[middle:]))
-    first = _first(key.wide, z_u, z_0, z_1, z_m, minus=(c_0, c_1))
-    return _hash(prefix, first) == h
+    minus_c = ring.of_short(-np.pad(_challenge(h), (0, N - CHALLENGE_BITS)))
+    c_0, c_1 = ((ring.of_elements(half), minus_c) for half in halves(block))
+    return _hash(prefix, linear(key, Witness(z_u, z_0, z_1, z_m), c_0, c_1)) == h
 
 
-def _first(
-    packed: tuple[mpz, mpz],
-    u: Integers,
-    e0: Integers,
-    e1: Integers,
-    m: Plain,
-    *,
-    minus: tuple[mpz, mpz],
-) -> bytes:
-    """``b u + e_0 + Delta m - minus_0`` and ``a u + e_1 - minus_1``, encoded."""
-    b, a = packed
-    short = ring.pack_short(u, ring.SHORT_WIDTH)
-    rows = zip(
-        ring.fold(b * short - minus[0], ring.SHORT_WIDTH), e0.tolist(), m.tolist(), strict=True
-    )
-    t_0 = ring.to_bytes([(x + e + DELTA * y) % Q for x, e, y in rows])
-    pairs = zip(ring.fold(a * short - minus[1], ring.SHORT_WIDTH), e1.tolist(), strict=True)
-    return t_0 + ring.to_bytes([(x + e) % Q for x, e in pairs])
-
-
-def _hash(prefix: bytes, first: bytes) -> bytes:
-    return hashlib.sha256(prefix + first).digest()
+def _hash(prefix: bytes, first: tuple[Elements, Elements]) -> bytes:
+    digest = hashlib.sha256(prefix)
+    for half in first:
+        digest.update(ring.encode(half))
+    return digest.digest()
 
 
 def _challenge(h: bytes) -> Integers:

@@ -27,11 +27,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from gmpy2 import mpz
 
 from upcare_mpc.errors import InputError, ProtocolError
 from upcare_mpc.he import ring
 from upcare_mpc.he.parameters import DELTA, Q_BYTES, N, Q, T
+from upcare_mpc.he.ring import Elements, Spectrum
 from upcare_mpc.he.sampling import Random, binomial, expand, ternary
 
 __all__ = [
@@ -44,7 +44,9 @@ __all__ = [
     "Witness",
     "blocks_of",
     "encrypt",
+    "halves",
     "lagrange",
+    "linear",
     "partial",
     "round_to_plaintext",
 ]
@@ -100,14 +102,10 @@ class PublicKey:
         return expand(self.seed)
 
     @functools.cached_property
-    def narrow(self) -> tuple[mpz, mpz]:
-        """The polynomials b and a, packed for products with ternary ones."""
-        return ring.pack(self.b, ring.TERNARY_WIDTH), ring.pack(self.a, ring.TERNARY_WIDTH)
-
-    @functools.cached_property
-    def wide(self) -> tuple[mpz, mpz]:
-        """The same for products with short ones."""
-        return ring.pack(self.b, ring.SHORT_WIDTH), ring.pack(self.a, ring.SHORT_WIDTH)
+    def spectra(self) -> tuple[Spectrum, Spectrum]:
+        """The polynomials b and a, ready for products."""
+        b, a = (ring.of_elements(ring.of_integers(x)) for x in (self.b, self.a))
+        return b, a
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,7 @@ class Ciphertext:
         starts = range(len(head), len(encoded), BLOCK_BYTES)
         blocks = tuple(encoded[start : start + BLOCK_BYTES] for start in starts)
         for block in blocks:
-            _halves(block)
+            halves(block)
         return cls(cells=cells, blocks=blocks)
 
 
@@ -189,7 +187,7 @@ def encrypt(key: PublicKey, cells: npt.ArrayLike, random: Random) -> Encrypted:
     blocks, witnesses = [], []
     for m in padded.reshape(-1, N):
         witness = Witness(ternary(random), binomial(random), binomial(random), m)
-        blocks.append(_block(key.narrow, witness))
+        blocks.append(b"".join(map(ring.encode, linear(key, witness))))
         witnesses.append(witness)
     return Encrypted(Ciphertext(n, tuple(blocks)), tuple(witnesses))
 
@@ -198,20 +196,31 @@ def _fits(vector: npt.NDArray[np.integer[Any]]) -> bool:
     return vector.size == 0 or (int(vector.min()) > -T and int(vector.max()) < T)
 
 
-def _block(packed: tuple[mpz, mpz], witness: Witness) -> bytes:
-    b, a = packed
-    u = ring.pack_short(witness.u, ring.TERNARY_WIDTH)
-    errors = zip(
-        ring.fold(b * u, ring.TERNARY_WIDTH), witness.e0.tolist(), witness.m.tolist(), strict=True
-    )
-    c0 = [(x + e + DELTA * m) % Q for x, e, m in errors]
-    masks = zip(ring.fold(a * u, ring.TERNARY_WIDTH), witness.e1.tolist(), strict=True)
-    return ring.to_bytes(c0) + ring.to_bytes([(x + e) % Q for x, e in masks])
+def linear(
+    key: PublicKey, short: Witness, *minus: tuple[Spectrum, Spectrum]
+) -> tuple[Elements, Elements]:
+    """``b u + e_0 + Delta m`` and ``a u + e_1``, each plus a product of its own if one is given.
+
+    Args:
+        key: The joint key.
+        short: u, e_0, e_1 and m, of an encryption or of a proof.
+        minus: For the first and for the second, what ``ring.product`` adds.
+    """
+    b, a = key.spectra
+    u = ring.of_short(short.u)
+    c0 = ring.plus(ring.product((b, u), *minus[:1]), short.e0)
+    c1 = ring.plus(ring.product((a, u), *minus[1:]), short.e1)
+    return ring.reduced(ring.scaled(c0, short.m)), ring.reduced(c1)
 
 
-def _halves(block: bytes) -> tuple[list[int], list[int]]:
+def halves(block: bytes) -> tuple[Elements, Elements]:
+    """Decode a block.
+
+    Raises:
+        ProtocolError: A coefficient is q or more.
+    """
     middle = N * Q_BYTES
-    return ring.from_bytes(block[:middle]), ring.from_bytes(block[middle:])
+    return ring.decode(block[:middle]), ring.decode(block[middle:])
 
 
 class Sum:
@@ -237,9 +246,7 @@ class Sum:
 
     def ciphertext(self) -> Ciphertext:
         """The sum, as a ciphertext."""
-        blocks = (
-            ring.to_bytes(c0.reduced()) + ring.to_bytes(c1.reduced()) for c0, c1 in self._totals
-        )
+        blocks = (ring.encode(c0.reduced()) + ring.encode(c1.reduced()) for c0, c1 in self._totals)
         return Ciphertext(self._cells, tuple(blocks))
 
 
@@ -247,12 +254,12 @@ class Sum:
 class KeyShare:
     """A holder's share of s times its Lagrange coefficient, ready for products. Secret."""
 
-    packed: mpz = attribute(repr=False)
+    spectrum: Spectrum = attribute(repr=False)
 
     @classmethod
     def of(cls, sigma: Sequence[int], weight: int) -> "KeyShare":
         """Weigh a share of N elements modulo q."""
-        return cls(ring.pack([x * weight % Q for x in sigma], ring.DENSE_WIDTH))
+        return cls(ring.of_digits(ring.of_integers([x * weight % Q for x in sigma])))
 
 
 def partial(ciphertext: Ciphertext, share: KeyShare, *, with_c0: bool) -> list[int]:
@@ -268,11 +275,11 @@ def partial(ciphertext: Ciphertext, share: KeyShare, *, with_c0: bool) -> list[i
     """
     shares: list[int] = []
     for block in ciphertext.blocks:
-        c0, c1 = _halves(block)
-        product = ring.fold(ring.pack(c1, ring.DENSE_WIDTH) * share.packed, ring.DENSE_WIDTH)
-        left = ciphertext.cells - len(shares)
-        known = c0 if with_c0 else [0] * N
-        shares += [(x + y) % Q for x, y in zip(product[:left], known[:left], strict=True)]
+        c0, c1 = halves(block)
+        limbs = ring.dense_product(ring.of_elements(c1), share.spectrum)
+        if with_c0:
+            limbs[: len(c0)] += c0
+        shares += ring.integers(ring.reduced(limbs[:, : ciphertext.cells - len(shares)]))
     return shares
 
 

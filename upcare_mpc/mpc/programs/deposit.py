@@ -165,14 +165,14 @@ def _masked(
     plus, minus, most = _zeros(lane, cells)
     shift = (most + 1) * Q - (1 << FLOOD_BITS)  # 0 mod q but for the flood, and above all of minus
     total = (
-        ring.pack(addends, _LIMB)
+        int.from_bytes(b"".join([y.to_bytes(_LIMB, "little") for y in addends]), "little")
         + DELTA * _packed(factors)
         + _packed(flood)
         + plus
         + int.from_bytes(shift.to_bytes(_LIMB, "little") * cells, "little")
         - minus
     )
-    limbs = int(total).to_bytes(cells * _LIMB, "little")
+    limbs = total.to_bytes(cells * _LIMB, "little")
     return ring.to_bytes(
         [int.from_bytes(limbs[at : at + _LIMB], "little") % Q for at in range(0, len(limbs), _LIMB)]
     )

@@ -74,8 +74,9 @@ async def deal_key(engine: Engine, *, seed: bytes, random: Callable[[int], bytes
     gathered = await engine.gather(sum(others, first))
     shares = [int(value) for value in gathered.value]
     sigma, error = shares[:N], shares[N:]
-    width = ring.DENSE_WIDTH
-    product = ring.fold(ring.pack(expand(seed), width) * ring.pack(sigma, width), width)
+    a, own = ring.of_integers(expand(seed)), ring.of_integers(sigma)
+    masked = ring.dense_product(ring.of_elements(a), ring.of_digits(own))
+    product = ring.integers(ring.reduced(masked))
     opened = await engine.output(array([(e - x) % Q for e, x in zip(error, product, strict=True)]))
     public = PublicKey(seed=seed, b=tuple(int(element) for element in opened.value))
     return DealtKey(public=public, sigma=sigma)
