@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from upcare_mpc.api.app import create_app
 from upcare_mpc.api.limits import Limits
-from upcare_mpc.client.gateway import Gateway, ListedStudy
-from upcare_mpc.client.platform import Answer, CatalogueEntry, Event
+from upcare_mpc.client.gateway import Gateway
+from upcare_mpc.client.platform import Answer, CatalogueEntry, Event, ListedStudy
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.client.rest import RestPlatform
 from upcare_mpc.client.signed_json import (
@@ -45,6 +45,14 @@ SINCE = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
 PARTS: ResultParts = read_result(
     {
         "descriptor": "eyJhIjoxfQ==",
+        "request": {
+            "study": "{}",
+            "signing_key": "44" * 32,
+            "sealing_key": "55" * 32,
+            "not_after": 1_800_000_000,
+            "nonce": "66" * 16,
+            "signature": "77" * 64,
+        },
         "certificates": ["-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"],
         "outputs": [
             {
@@ -193,8 +201,23 @@ class FakeGateway(Gateway):
         self.without = tuple(without)
         return asked.digest, self.deposits
 
-    async def studies(self, authorization: Authorization) -> list[ListedStudy]:
+    async def studies(
+        self, authorization: Authorization, *, after: bytes = b"", limit: int
+    ) -> tuple[list[ListedStudy], bool]:
         self._call("studies")
+        listed = self._listed(authorization)
+        if after:
+            digests = [study.digest for study in listed]
+            if after not in digests:
+                raise StudyError("this researcher has not submitted such a study")
+            listed = listed[digests.index(after) + 1 :]
+        return listed[:limit], len(listed) > limit
+
+    async def study(self, authorization: Authorization, digest: bytes) -> ListedStudy | None:
+        self._call("study")
+        return next((one for one in self._listed(authorization) if one.digest == digest), None)
+
+    def _listed(self, authorization: Authorization) -> list[ListedStudy]:
         check_authorization(authorization, "list", now=time.time())
         own = [r for r in self.asked.values() if r.signing_key == authorization.signing_key]
         found = [Study.from_canonical(request.study) for request in reversed(own)]

@@ -13,6 +13,7 @@ from interface import AGREEMENT, OTHER_NETWORK, study
 from served_platform import ServedPlatform
 
 from upcare_mpc.client.gateway import Gateway
+from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.errors import LinkError, ProtocolError, RefusedError, StudyError
 
@@ -62,7 +63,12 @@ def test_a_signed_question_is_answered(platform: ServedPlatform, me: Researcher)
 
 
 def test_nothing_was_asked_and_nobody_attends(platform: ServedPlatform, me: Researcher) -> None:
-    assert through(platform, lambda g: g.studies(me.authorize(b"", "list", now=time.time()))) == []
+    mine = me.authorize(b"", "list", now=time.time())
+
+    assert through(platform, lambda g: g.studies(mine, limit=100)) == ([], False)
+    assert through(platform, lambda g: g.study(mine, study().digest)) is None
+    with PlatformClient(me) as client:
+        assert client.studies() == []
     assert through(platform, lambda g: g.catalogue()) == []
 
 
@@ -72,9 +78,21 @@ def test_nothing_was_asked_and_nobody_attends(platform: ServedPlatform, me: Rese
         (lambda g, me: g.submit(me.request(study(), now=time.time())), RefusedError, "not"),
         (lambda g, me: g.submit(me.request(study(), now=0)), ProtocolError, "no longer valid"),
         (
-            lambda g, me: g.studies(me.authorize(b"", "watch", now=time.time())),
+            lambda g, me: g.studies(me.authorize(b"", "watch", now=time.time()), limit=1),
             ProtocolError,
             "the authorization is for watch",
+        ),
+        (
+            lambda g, me: g.studies(
+                me.authorize(b"", "list", now=time.time()), after=b"x", limit=1
+            ),
+            StudyError,
+            "is not known here",
+        ),
+        (
+            lambda g, me: g.studies(me.authorize(b"", "list", now=time.time()), limit=101),
+            StudyError,
+            "limit: wanted 1 to 100, got 101",
         ),
         (
             lambda g, me: g.result(me.authorize(study().digest, "result", now=time.time())),

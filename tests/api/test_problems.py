@@ -213,5 +213,18 @@ def test_a_wrong_field_is_named_and_its_value_is_not_repeated() -> None:
 
     answer = interface.ask("POST", "/studies", json=sent, headers=bearing(token(interface.me)))
 
-    assert problem(answer, "request").startswith("nonce: ")
+    assert problem(answer, "request") == (
+        "nonce: wanted a string that matches ^[0-9a-f]{32}$, got a string of 6 characters"
+    )
+    assert "S3CRET" not in answer.text
+
+
+def test_a_field_that_is_not_documented_is_not_repeated() -> None:
+    interface = Interface()
+    sent = question(interface, S3CRET="S3CRET")
+
+    answer = interface.ask("POST", "/studies", json=sent, headers=bearing(token(interface.me)))
+
+    detail = problem(answer, "request")
+    assert detail == "body: wanted the documented fields alone, got another one"
     assert "S3CRET" not in answer.text

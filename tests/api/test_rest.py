@@ -74,6 +74,21 @@ def test_the_catalogue_is_read_page_by_page(
     assert entries[1].availability is None
 
 
+def test_her_studies_are_listed_page_by_page(
+    interface: Interface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAGE", 2)
+    asked = [study(f"Study {n}") for n in range(5)]
+    with interface.rest() as rest:
+        for one in asked:
+            rest.submit(one)
+        listed = rest.studies()
+
+    assert interface.platform.calls.count("studies") == 3
+    assert [one.digest for one in listed] == [one.digest for one in reversed(asked)]
+    assert {(one.state, one.reason, one.changed) for one in listed} == {("done", "", SINCE)}
+
+
 def test_a_sealed_result_is_opened_by_whom_it_is_for(network: Registries) -> None:
     sealed, me = Answer(network), network.researcher
     interface = Interface(me=me)
@@ -133,13 +148,35 @@ def test_a_problem_is_the_error_that_it_stands_for(status: int, kind: type[Upcar
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b"{}"])
-@pytest.mark.parametrize("call", ["preview", "catalogue", "submit", "result"])
+@pytest.mark.parametrize("call", ["preview", "catalogue", "studies", "submit", "result"])
 def test_an_answer_of_another_form_is_said(content: bytes, call: str) -> None:
     with (
         answered_by(lambda _: httpx.Response(200, content=content), researcher()) as rest,
         pytest.raises(ProtocolError, match=r"cannot be understood|envelope"),
     ):
-        getattr(rest, call)(*(() if call == "catalogue" else (study(),)))
+        getattr(rest, call)(*(() if call in {"catalogue", "studies"} else (study(),)))
+
+
+@pytest.mark.parametrize("known", ["no", 0, 1, None, [], {"a": 1}], ids=str)
+def test_known_is_true_or_false(known: object) -> None:
+    answer = httpx.Response(200, json={"study_digest": "00" * 32, "known": known})
+
+    with (
+        answered_by(lambda _: answer, researcher()) as rest,
+        pytest.raises(ProtocolError, match=r"answer: known: wanted true or false, got \S"),
+    ):
+        rest.submit(study())
+
+
+@pytest.mark.parametrize("deposits", ["3", 3.5, True, -1, None], ids=str)
+def test_deposits_are_a_whole_number(deposits: object) -> None:
+    answer = httpx.Response(200, json={"study_digest": "00" * 32, "deposits": deposits})
+
+    with (
+        answered_by(lambda _: answer, researcher()) as rest,
+        pytest.raises(ProtocolError, match=r"deposits: wanted a whole number from 0 on, got \S"),
+    ):
+        rest.close(study())
 
 
 def test_a_redirect_is_not_followed() -> None:
@@ -164,6 +201,18 @@ def test_a_catalogue_without_end_ends() -> None:
         pytest.raises(ProtocolError, match="at most"),
     ):
         rest.catalogue()
+
+
+def test_a_list_of_studies_without_end_ends() -> None:
+    entry = {"study_digest": "00" * 32, "title": "t", "state": "done", "reason": ""}
+    entry |= {"submitted": SINCE.isoformat(), "changed": SINCE.isoformat()}
+    page = {"items": [entry] * 100, "next": "AA"}
+
+    with (
+        answered_by(lambda _: httpx.Response(200, json=page), researcher()) as rest,
+        pytest.raises(ProtocolError, match="at most"),
+    ):
+        rest.studies()
 
 
 def test_an_answer_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:

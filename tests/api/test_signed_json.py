@@ -81,7 +81,9 @@ def test_no_header_does_worse_than_to_be_refused(text: str) -> None:
 
 
 @given(
-    st.sampled_from(["descriptor", "certificates", "outputs", "spent", "collection", "findings"]),
+    st.sampled_from(
+        ["descriptor", "request", "certificates", "outputs", "spent", "collection", "findings"]
+    ),
     ANYTHING,
 )
 def test_no_envelope_does_worse_than_to_be_refused(name: str, value: Any) -> None:

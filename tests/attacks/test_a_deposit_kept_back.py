@@ -49,6 +49,7 @@ def findings_of_all(world: World) -> tuple[list[Findings], list[bytes]]:
             deposits=list_digest(collection.digest, digests),
             present=HOLDERS,
             holder=name,
+            certificate=world.identity(name).certificate_pem,
             refused={},
         )
         signed.append(findings.signed(world.identity(name).sign))

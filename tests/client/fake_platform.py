@@ -1,5 +1,6 @@
 """A platform in memory: it tells the story it is given, breaks when told, and holds one answer."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ class FakePlatform:
         breaks_after: For each time somebody listens, after how many events the connection is
             lost; afterwards it holds.
         silent: Tell all but the end, and then nothing.
+        lost_results: So many times the connection is lost while the answer is fetched.
+        holds_result: Never finish the answer.
     """
 
     sealed: Sealed
@@ -42,6 +45,7 @@ class FakePlatform:
     breaks_after: list[int] = field(default_factory=list)
     lost_results: int = 0
     silent: bool = False
+    holds_result: bool = False
     submitted: list[bytes] = field(default_factory=list)
     closed: list[tuple[bytes, tuple[str, ...]]] = field(default_factory=list)
     listened: int = 0
@@ -87,6 +91,10 @@ class FakePlatform:
             yield event
 
     def result(self, study: spec.Study) -> OpenedResult:
+        while self.holds_result and self.connections:  # until whoever waits closes it
+            time.sleep(0.01)
+        if self.holds_result:
+            raise LinkError("the platform cannot be reached, or did not answer in time")
         if self.lost_results:
             self.lost_results -= 1
             raise LinkError("the platform cannot be reached, or did not answer in time")

@@ -99,6 +99,7 @@ class DepositedAnswer(Answer):
             deposits=LIST,
             present=present,
             holder=name,
+            certificate=self.network.identity(name).certificate_pem,
             refused=own(refused),
             registries=own(tables),
         )
@@ -261,6 +262,9 @@ def test_the_label_can_be_read_by_people(
     show.print_result(opened)
     shown = capsys.readouterr().out
     assert "table of fr-b, 3 patients" in shown
+    assert "patient, in at most 2 sources: registries' tables and deposits of her own" in (
+        " ".join(shown.split())
+    )
     assert "1 for proof, 1 for submitter, 1 no answer" in shown
     assert "fr-b known to itself (depositing)" in " ".join(shown.split())
     assert "deposits: patients" in repr(Label(opened.label()))
@@ -279,6 +283,30 @@ def test_a_registry_that_was_lost_after_the_deposits_is_named(network: Registrie
     answer.compose()
 
     assert answer.open().label()["missing"] == ["fr-a"]
+
+
+def test_findings_of_a_registry_that_was_lost_after_it_had_checked_count(
+    network: Registries,
+) -> None:
+    """A session before failed; its set stays, and the findings that it follows from."""
+    answer = DepositedAnswer(network)
+    answer.roster = NAMES[:3]
+    answer.compose()
+
+    opened = answer.open()
+
+    assert opened.label()["missing"] == ["fr-a"]
+    assert opened.label()["deposits"]["refused"] == {"proof": 1, "submitter": 1}
+
+
+def test_findings_come_with_their_holder_s_certificate(answer: DepositedAnswer) -> None:
+    other = answer.network.identity("de-b").certificate_pem
+    found = replace(answer.findings[3], certificate=other)
+    answer.findings[3] = found.signed(answer.network.identity("de-b").sign)
+    answer.parts[-1].findings.CopyFrom(signed(answer.findings[3]))
+
+    with pytest.raises(ProtocolError, match="the findings of fr-a come without its certificate"):
+        answer.open()
 
 
 def refuses(answer: DepositedAnswer, change: Callable[[Parts], object], says: str) -> None:

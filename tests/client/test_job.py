@@ -95,6 +95,32 @@ def test_a_wait_ends_when_its_time_is_over(sealed: Sealed) -> None:
     assert waiting.wait(quiet=True).noisy.tolist() == NOISY.tolist()
 
 
+def test_a_wait_ends_also_while_the_answer_is_fetched(sealed: Sealed) -> None:
+    fake = FakePlatform(sealed, holds_result=True)
+    waiting = submitted(fake)
+    begun = time.monotonic()
+
+    with pytest.raises(LinkError, match=r"^the answer has not arrived in time; it is kept"):
+        waiting.wait(0.2, quiet=True)
+    with pytest.raises(LinkError, match="has not arrived in time"):
+        waiting.result(0.2)
+
+    assert time.monotonic() - begun < 10  # a guard
+    assert waiting.state == "done"
+    assert fake.connections == 0
+    fake.holds_result = False
+    assert waiting.result(60).noisy.tolist() == NOISY.tolist()
+
+
+def test_lost_answers_are_fetched_again_until_the_time_is_over(sealed: Sealed) -> None:
+    fake = FakePlatform(sealed, lost_results=3)
+
+    assert submitted(fake).wait(60, quiet=True).noisy.tolist() == NOISY.tolist()
+    fake.lost_results = 100
+    with pytest.raises(LinkError, match="cannot be reached"):
+        submitted(fake).result(60)
+
+
 def test_a_study_asked_again_after_a_failure_is_followed_to_its_new_end(sealed: Sealed) -> None:
     """The platform then tells the new story from its own beginning."""
     fake = FakePlatform(sealed, breaks_after=[3])

@@ -39,6 +39,7 @@ class Answer:
             part(descriptor=self.descriptor.canonical()),
             *(part(certificate=pem) for pem in proposal.certificates),
             *(part(output=self.output(index, share)) for index, share in enumerate(shares)),
+            part(request=proposal.request),
             *(part(spent=self.spent(name)) for name in NAMES),
         ]
 
@@ -183,6 +184,10 @@ CHANGES: dict[str, Callable[[Parts], object]] = {
     "an output in another's place": lambda parts: setattr(parts[FIRST_OUTPUT].output, "index", 1),
     "another agreement": lambda parts: setattr(parts[FIRST_OUTPUT].output, "agreement", bytes(32)),
     "another charge": lambda parts: setattr(parts[-1].spent, "epsilon", "0"),
+    "her request twice": lambda parts: parts.append(parts[FIRST_OUTPUT + 3]),
+    "her request altered": lambda parts: setattr(
+        parts[FIRST_OUTPUT + 3].request, "not_after", parts[FIRST_OUTPUT + 3].request.not_after - 1
+    ),
     "a charge of nobody": lambda parts: setattr(parts[-1].spent, "registry", "de-z"),
 }
 

@@ -98,7 +98,8 @@ def test_every_file_says_what_was_asked_and_what_it_guarantees(
         assert written["label"] == result.label
         assert written["study_digest"] == result.study.digest
         assert written["study"] == result.study.text
-        assert len(written["papers"]) == 1 + 4 + 3 + 4  # descriptor, certificates, outputs, charges
+        # Descriptor, certificates, outputs, her request, charges.
+        assert len(written["papers"]) == 1 + 4 + 3 + 1 + 4
     with (tmp_path / "x.csv").open(newline="") as file:
         assert [row["count"] for row in csv.DictReader(file)] == [str(n) for n in NOISY]
     assert pq.read_table(tmp_path / "x.parquet")["count"].to_pylist() == NOISY.tolist()

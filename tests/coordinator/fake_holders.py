@@ -144,6 +144,7 @@ class FakeHolder:
             deposits=closing.deposits,
             present=tuple(closing.present),
             holder=self.name,
+            certificate=self.identity.certificate_pem,
             refused=self.refuses,
         )
         return self.finds(found)

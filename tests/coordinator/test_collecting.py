@@ -12,6 +12,7 @@ from fake_holders import FakeHolder, Said
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2
+from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.coordinator import collecting as module
 from upcare_mpc.coordinator import collections
 from upcare_mpc.coordinator.lifecycle import State
@@ -204,6 +205,35 @@ def test_too_few_registries_that_compute_hold_no_key(world: World) -> None:
     assert world.deposits.over() == ()
 
 
+def test_one_researcher_has_so_many_collections_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("upcare_mpc.deposits.collection.MAX_AT_ONCE", 1)
+    second = replace(world.study, title="Another")
+
+    async def ending(platform: Platform, who: Researcher) -> tuple[str, str]:
+        await platform.submit(world.request(who, second))
+        asked = who.authorize(second.digest, "watch", now=world.now.timestamp())
+        return [(event.kind, event.text) async for event, _ in platform.watch(asked)][-1]
+
+    async def story(platform: Platform) -> list[tuple[str, str]]:
+        await world.collects(platform)
+        refused = await ending(platform, world.me)
+        others = await ending(platform, world.other)
+        await world.closes(platform)
+        return [refused, others, await ending(platform, world.me)]
+
+    refused, others, after = world.run(story)
+
+    assert refused[0] == "refused"
+    assert refused[1] == (
+        "wanted at most 1 collections of one researcher at once, and 1 are not over: "
+        "close one first"
+    )
+    assert world["de-a"].heard.count("collection") == 3
+    assert [others[0], after[0]] == ["collecting", "collecting"]
+
+
 # --- closing --------------------------------------------------------------------------------------
 
 
@@ -331,12 +361,13 @@ def test_a_holder_lost_while_it_checks_is_left_out(
 
     events = world.run(story)
 
+    assert world["de-b"].heard.count("closing") == 2
     if how == "leaves":  # it was to contribute, too
         assert events[-1][0] == "collecting"
-        assert "de-a: did not answer" in events[-1][1]
-    else:
-        assert events[-1][0] == "done"
-    assert world["de-b"].heard.count("closing") == 2
+        assert "de-a: is not connected" in events[-1][1]
+        assert world["de-b"].sessions == []
+        return
+    assert events[-1][0] == "done"
     (session,) = world["de-b"].sessions
     assert [member.name for member in session.roster] == ["de-b", "de-c", "de-d", "de-a"]
 
@@ -459,6 +490,99 @@ def test_a_session_that_fails_is_tried_three_times_with_the_same_deposits(world:
     assert len({session.digest for session in sessions}) == 3
     assert len({session.deposits for session in sessions}) == 1
     assert all(len(holder.discarded) == 1 for holder in world.holders.values())
+
+
+def test_a_share_that_is_bad_for_one_holder_counts_when_it_is_lost_after_a_failed_attempt(
+    world: World,
+) -> None:
+    """The keys are pinned to the set without it, and so the set stays that one."""
+    world["de-d"].refuses = {1: "share"}
+    world["de-a"].outputs = world["de-b"].outputs = False
+
+    async def story(platform: Platform) -> Any:
+        await world.collects(platform)
+        for _ in range(2):
+            world.deposit()
+        await world.closes(platform)
+        await world.lose("de-d")
+        world["de-a"].outputs = world["de-b"].outputs = True
+        return await world.closes(platform, without=["de-d"]), world.result(platform)
+
+    events, result = world.run(story)
+
+    assert events[:2] == [
+        ("closing", "2 deposits, checked by de-a, de-b, de-c"),
+        ("closing", "1 deposits enter, 1 refused (1 share)"),
+    ]
+    assert phases(events)[-1] == "done"
+    first, second = world["de-a"].proposals
+    assert [list(one.findings) for one in (first, second)] == [list(first.findings)] * 2
+    sessions = world["de-a"].sessions
+    assert [len(session.roster) for session in sessions] == [4, 3]
+    assert sessions[0].deposits == sessions[1].deposits
+    assert [part.findings for part in result if part.HasField("findings")] == list(first.findings)
+
+
+def test_a_set_that_no_session_was_proposed_on_binds_nobody(world: World) -> None:
+    world["de-d"].refuses = {1: "share"}
+
+    async def story(platform: Platform) -> Any:
+        await world.collects(platform)
+        for _ in range(2):
+            world.deposit()
+        refuses_once_it_has_checked(world["de-b"])
+        await world.closes(platform)
+        world["de-b"].verdict = Quote.VERDICT_YES
+        del world["de-b"].on_closing  # type: ignore[attr-defined]
+        return await world.closes(platform, without=["de-d"])
+
+    events = world.run(story)
+
+    assert events[1] == ("closing", "2 deposits enter, 0 refused")
+    assert phases(events)[-1] == "done"
+
+
+def test_a_set_that_stays_wants_2t_1_of_those_who_found_it(world: World) -> None:
+    """de-d was away; then de-c, which alone could not open a share. Nobody converts without it."""
+    world["de-c"].refuses = {1: "share"}
+    world["de-a"].outputs = world["de-b"].outputs = False
+
+    async def story(platform: Platform) -> Any:
+        await world.collects(platform)
+        for _ in range(2):
+            world.deposit()
+        await world.closes(platform, without=["de-d"])
+        return await world.closes(platform, without=["de-c"])
+
+    phase, text = world.run(story)[-1]
+
+    assert phase == "collecting"
+    assert text.startswith("a study needs 3 registries that compute, 2 of those named are willing")
+
+
+def refuses_once_it_has_checked(holder: FakeHolder) -> None:
+    """Another study takes what was left of its budget while the deposits are checked."""
+
+    def closing(message: deposit_pb2.Closing) -> Said:
+        holder.verdict = Quote.VERDICT_NO
+        return FakeHolder.on_closing(holder, message)
+
+    holder.on_closing = closing  # type: ignore[method-assign]
+
+
+def test_a_ledger_that_refuses_uses_up_no_attempt(world: World) -> None:
+    refuses_once_it_has_checked(world["de-b"])
+
+    async def story(platform: Platform) -> Any:
+        await world.collects(platform)
+        world.deposit()
+        return await world.closes(platform)
+
+    phase, text = world.run(story)[-1]
+
+    assert phase == "collecting"
+    assert text == "de-b: says no; close it again, sessions that may still be tried: 3"
+    assert all(holder.proposals == [] for holder in world.holders.values())
 
 
 def test_after_a_failed_attempt_another_one_can_have_the_answer(world: World) -> None:

@@ -4,8 +4,9 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import pytest
@@ -19,6 +20,8 @@ from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2, deposit_pb2_grpc
 from upcare_mpc.coordinator import callers
 from upcare_mpc.coordinator import depositing as module
 from upcare_mpc.deposits.envelopes import most_bytes
+from upcare_mpc.deposits.receipt import Receipt
+from upcare_mpc.deposits.submission import Ticket
 from upcare_mpc.errors import LinkError, RefusedError
 from upcare_mpc.link.calls import platform_channel, registry_channel
 from upcare_mpc.link.certificates import new_authority, verify_signature
@@ -145,7 +148,7 @@ def test_nothing_longer_than_a_deposit_of_this_collection_is_taken(world: World)
     assert world.bring(world.answers(payload=bytes(most - around - 16))).place == 0
 
     for length in (most + 1, 5 * most):
-        status = upload(world, piece=bytes(length))
+        status = upload(world, piece=world.answers(payload=bytes(length)))
         assert status == "RESOURCE_EXHAUSTED"
     assert world.files() == ["0"]
 
@@ -218,33 +221,94 @@ def upload(world: World, *, piece: bytes, then: Any = None) -> str:
     return "OK"
 
 
-def test_pieces_are_bounded_and_none_is_empty(world: World) -> None:
-    def one(**fields: Any) -> Any:
-        return lambda: iter([deposit_pb2.DepositRequest(**fields)])
+def one(**fields: Any) -> Any:
+    return lambda: iter([deposit_pb2.DepositRequest(**fields)])
 
+
+def test_pieces_are_bounded_and_none_is_empty(world: World) -> None:
     world.platform.deposits._room = 1 << 30
     assert upload(world, piece=b"") == "INVALID_ARGUMENT"
-    assert upload(world, piece=b"x", then=one()) == "INVALID_ARGUMENT"
     encoded = world.answers()
-    again = one(collection=world.collection.digest, piece=encoded[9:])
-    assert upload(world, piece=encoded[:9], then=again) == "INVALID_ARGUMENT"
-    assert upload(world, piece=world.answers()[:9], then=one(piece=b"x")) == "INVALID_ARGUMENT"
-    assert upload(world, piece=bytes((1 << 20) + 1)) == "INVALID_ARGUMENT"
+    first, last = encoded[:-9], encoded[-9:]
+    assert upload(world, piece=first, then=one()) == "INVALID_ARGUMENT"
+    again = one(collection=world.collection.digest, piece=last)
+    assert upload(world, piece=first, then=again) == "INVALID_ARGUMENT"
+    assert upload(world, piece=world.answers()[:-9], then=one(piece=b"x")) == "INVALID_ARGUMENT"
+    long = encoded + bytes((1 << 20) + 1 - len(encoded))
+    assert upload(world, piece=long) == "INVALID_ARGUMENT"
     assert world.files() == []
-    assert upload(world, piece=encoded[:9], then=one(piece=encoded[9:])) == "OK"
+    assert upload(world, piece=first, then=one(piece=last)) == "OK"
 
 
-def test_an_upload_that_stalls_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callers, "STALL_S", 0.2)
-    wait = threading.Event()
+def test_the_first_piece_says_who_deposits(world: World) -> None:
+    """All that stands before the payload has to be in it."""
+    patient, registry = Patient(), world.identity("de-a")
+    encoded = patient.answers(registry, world.collection, b"payload").to_bytes()
+    before = encoded.index(b"payload") - 4
 
-    def then() -> Iterator[Any]:
-        wait.wait(10)
-        return
-        yield
+    assert upload(world, piece=encoded[: before - 1], then=one(piece=encoded[before - 1 :])) == (
+        "INVALID_ARGUMENT"
+    )
+    assert upload(world, piece=encoded[:before], then=one(piece=encoded[before:])) == "OK"
 
-    assert upload(world, piece=b"UDP1", then=then) == "DEADLINE_EXCEEDED"
-    wait.set()
+
+class Uploads:
+    """Uploads that have begun and do not go on until the test is over."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._go_on = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.ended: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._go_on.set()
+        for thread in self._threads:
+            thread.join(10)
+
+    def begin(self, first: bytes, channel: Any = None) -> None:
+        """Bring the first bytes of a deposit and no more."""
+        thread = threading.Thread(target=self._bring, args=(first, channel))
+        self._threads.append(thread)
+        thread.start()
+
+    def _bring(self, first: bytes, channel: Any) -> None:
+        def pieces() -> Iterator[Any]:
+            if first:
+                digest = self.world.collection.digest
+                yield deposit_pb2.DepositRequest(collection=digest, piece=first)
+            self._go_on.wait(10)
+
+        platform = self.world.platform
+        with channel or platform_channel(platform.researchers, platform.network) as opened:
+            try:
+                deposit_pb2_grpc.DepositingStub(opened).Deposit(pieces(), timeout=10)
+            except grpc.RpcError as error:
+                self.ended.append(error.code().name)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def uploads(world: World) -> Iterator[Uploads]:
+    with Uploads(world) as made:
+        yield made
+
+
+def begun(world: World, patient: Patient | None = None) -> bytes:
+    """A patient's deposit without its end."""
+    return (patient or Patient()).answers(world.identity("de-a"), world.collection).to_bytes()[:-1]
+
+
+def test_an_upload_that_stalls_ends(
+    world: World, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "STALL_S", 0.5)
+    uploads.begin(begun(world))
+    until(lambda: bool(uploads.ended))
+
+    assert uploads.ended == ["DEADLINE_EXCEEDED"]
     assert world.files() == []
 
 
@@ -256,42 +320,85 @@ def test_an_upload_that_trickles_ends(world: World, monkeypatch: pytest.MonkeyPa
             time.sleep(0.05)
             yield deposit_pb2.DepositRequest(piece=b"x")
 
-    assert upload(world, piece=b"UDP1", then=then) == "DEADLINE_EXCEEDED"
+    assert upload(world, piece=begun(world), then=then) == "DEADLINE_EXCEEDED"
     assert world.files() == []
 
 
-def test_one_address_brings_a_few_deposits_at_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_UPLOADS_A_HOST", 2)
-    wait = threading.Event()
-    busy: list[threading.Thread] = []
-
-    def then() -> Iterator[Any]:
-        wait.wait(10)
-        return
-        yield
-
+def test_a_patient_has_two_places_for_uploads(world: World, uploads: Uploads) -> None:
+    patient = Patient()
     for _ in range(2):
-        busy.append(
-            threading.Thread(
-                target=upload,
-                args=(world,),
-                kwargs={
-                    "piece": b"UDP1",
-                    "then": then,
-                },
-            )
-        )
-        busy[-1].start()
+        uploads.begin(begun(world, patient))
+    until(lambda: len(world.arriving()) == 2)
+
+    encoded = patient.answers(world.identity("de-a"), world.collection).to_bytes()
+    with pytest.raises(RefusedError, match="too many deposits are on their way"):
+        world.bring(encoded)
+    assert world.bring(world.answers()).place == 0
+
+
+def test_patients_have_so_many_places_together_and_registries_others(
+    world: World, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_UPLOADS", 2)
+    monkeypatch.setattr(module, "MAX_UPLOADS_A_REGISTRY", 1)
+    for _ in range(2):
+        uploads.begin(begun(world))
+    until(lambda: len(world.arriving()) == 2)
+    with pytest.raises(RefusedError, match="too many deposits are on their way"):
+        world.bring(world.answers())
+
+    def registry(name: str) -> Any:
+        return registry_channel(world.platform.registries, world.identity(name))
+
+    uploads.begin(begun(world), registry("de-b"))
+    until(lambda: len(world.arriving()) == 3)
+    digest = world.collection.digest
+    with (
+        Depositor(registry("de-b")) as busy,
+        pytest.raises(RefusedError, match="too many deposits are on their way"),
+    ):
+        busy.deposit(digest, world.answers())
+    with Depositor(registry("fr-a")) as free:
+        table = table_of(world.identity("fr-a"), world.collection).to_bytes()
+        assert Receipt.from_bytes(free.deposit(digest, table)).place == 0
+        assert Receipt.from_bytes(free.deposit(digest, world.answers())).place == 1
+
+
+def test_strangers_who_send_slowly_have_no_place_and_keep_nobody_waiting(
+    world: World, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing at all, the beginning of a deposit, a forged ticket, somebody else's place."""
+    monkeypatch.setattr(module, "MAX_UPLOADS", 1)
+    registry = world.identity("de-a")
+    complete = Patient().answers(registry, world.collection)
+    forged = replace(Ticket.from_bytes(complete.ticket), signature=bytes(70)).to_bytes()
+    posing = table_of(world.identity("de-b"), world.collection).to_bytes()
+    for first in (b"", complete.to_bytes()[:40], replace(complete, ticket=forged).to_bytes()[:-1]):
+        for _ in range(3):
+            uploads.begin(first)
+    until(lambda: len(uploads.ended) == 6)
+    assert uploads.ended == ["INVALID_ARGUMENT"] * 6  # the others have said nothing yet
+    assert world.bring(world.answers()).place == 0
+    assert world.arriving() == []
+
+    uploads.begin(posing[:-1], registry_channel(world.platform.registries, registry))
+    until(lambda: len(world.arriving()) == 1)
+    assert world.bring(world.answers()).place == 1
+
+
+def test_registries_that_come_without_their_certificate_share_two_places(
+    world: World, uploads: Uploads
+) -> None:
+    table = table_of(world.identity("fr-a"), world.collection).to_bytes()
+    for _ in range(2):
+        uploads.begin(table[:-1])
     until(lambda: len(world.arriving()) == 2)
 
     with pytest.raises(RefusedError, match="too many deposits are on their way"):
-        world.bring(world.answers())
-    wait.set()
-    for thread in busy:
-        thread.join(10)
-    assert world.bring(world.answers()).place == 0
+        world.bring(table)
+    channel = registry_channel(world.platform.registries, world.identity("fr-a"))
+    with Depositor(channel) as depositor:
+        assert depositor.deposit(world.collection.digest, table)
 
 
 # --- what is said about collections ---------------------------------------------------------------

@@ -285,3 +285,44 @@ def test_a_key_has_a_bounded_number_of_studies(
 
     assert together.run(submit) == [False, True]
     assert len(together.studies.all()) == 1
+
+
+def test_a_study_is_tried_again_a_bounded_number_of_times(
+    together: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform_module, "LINES", 6)
+    begun = []
+
+    async def fails(_: object, key: bytes, *__: object) -> None:
+        begun.append(key)
+        platforms[0]._end(key, State.FAILED, "a registry was lost")
+
+    platforms: list[Platform] = []
+
+    async def submit(platform: Platform) -> None:
+        platforms.append(platform)
+        platform._answer = fails.__get__(platform)  # type: ignore[method-assign]
+        while True:  # two lines an attempt
+            await platform.submit(together.network.request(counts()))
+            await asyncio.sleep(0)
+
+    with pytest.raises(RefusedError, match=r"tried too often: wanted at most 6 lines .* title"):
+        together.run(submit)
+    assert len(begun) == 3
+
+
+def test_an_answer_that_is_asked_for_again_adds_one_story_and_no_more(together: Together) -> None:
+    key = enter(together, State.DONE)
+    together.studies.add_event(key, kind=State.DONE, text="the result is ready", time=now())
+
+    async def again(platform: Platform) -> list[str]:
+        async def still(*_: object) -> bool:
+            return True
+
+        platform._still_answers = still  # type: ignore[method-assign]
+        for _ in range(5):
+            assert (await platform.submit(together.network.request(counts())))[1]
+        return [event.kind for event in await story_of(platform, together)]
+
+    assert together.run(again) == ["stored", "done"]
+    assert together.studies.lines(key) == 4

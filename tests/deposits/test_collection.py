@@ -8,8 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_papers import HOLDERS, collection
 
-from upcare_mpc.deposits.collection import Collection, Holder, most_holders
-from upcare_mpc.errors import ProtocolError
+from upcare_mpc.deposits.collection import (
+    MAX_AT_ONCE,
+    Collection,
+    Holder,
+    check_at_once,
+    most_holders,
+)
+from upcare_mpc.errors import ProtocolError, RefusedError
 
 
 def holders(count: int) -> tuple[Holder, ...]:
@@ -104,3 +110,11 @@ def test_so_few_hold_a_key_that_it_serves_one_release(threshold: int) -> None:
     assert quorum <= most
     assert most - quorum <= threshold  # what is left converts nothing, and opens no deposit
     assert 2 * quorum - most >= 1  # two sessions share a holder, who joins one set alone
+
+
+def test_a_researcher_has_so_many_at_once_and_another_s_are_not_hers() -> None:
+    hers = [collection(nonce=bytes([n]) * 16) for n in range(MAX_AT_ONCE)]
+    others = [collection(signing_key=bytes([n]) * 32) for n in range(4, 64)]
+    check_at_once(collection(), [*hers[1:], *others])
+    with pytest.raises(RefusedError, match="wanted at most 8 collections of one researcher"):
+        check_at_once(collection(), [*hers, *others])

@@ -102,6 +102,31 @@ def test_no_bytes_do_worse_than_to_be_refused(received: bytes) -> None:
             read(received)
 
 
+def test_what_stands_before_the_payload_is_read_without_it() -> None:
+    wanted = collection()
+    for deposit in (table(wanted), Patient().deposit(wanted)):
+        encoded = deposit.to_bytes()
+        payload = encoded.index(deposit.payload) - 4
+        wholly = replace(deposit, payload=b"", signature=b"")
+        assert Deposit.begun(encoded) == Deposit.begun(encoded[:payload]) == wholly
+        for short in range(payload):
+            with pytest.raises(ProtocolError):
+                Deposit.begun(encoded[:short])
+
+
+def test_a_ticket_can_be_checked_before_the_rest_is_there() -> None:
+    wanted, patient = collection(), Patient()
+    for deposit in (table(wanted), patient.deposit(wanted)):
+        Deposit.begun(deposit.to_bytes()).check_begun(wanted, certify)
+        with pytest.raises(ProtocolError, match="the deposit is for another collection"):
+            Deposit.begun(deposit.to_bytes()).check_begun(collection(nonce=bytes(16)), certify)
+    elsewhere = patient.ticket(collection(nonce=bytes(16))).to_bytes()
+    for ticket in (elsewhere, Patient().ticket(wanted).to_bytes()):
+        begun = Deposit.begun(patient.deposit(wanted, ticket=ticket).to_bytes())
+        with pytest.raises(ProtocolError, match="the ticket is of another patient or collection"):
+            begun.check_begun(wanted, certify)
+
+
 def test_a_role_that_is_none_is_refused() -> None:
     encoded = table(collection()).to_bytes().replace(b"registry", b"observer", 1)
     with pytest.raises(ProtocolError, match="of a registry or of a patient"):

@@ -1,6 +1,7 @@
 """A node among messages about collections: what it finds, what it joins, and what it erases."""
 
 import asyncio
+import datetime
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -20,13 +21,15 @@ from collecting_nodes import (
     session_of,
     study_of,
 )
-from registries import NAMES, Registries, registries
+from registries import NAMES, Registries, counts, registries
 from sqlalchemy import update
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2
+from upcare_mpc.cli.network import admit_party
 from upcare_mpc.deposits.findings import Findings
 from upcare_mpc.errors import LinkError, ProtocolError, RefusedError
+from upcare_mpc.link.certificates import Identity
 from upcare_mpc.node.checking import Checked, Checks
 from upcare_mpc.node.pipe import Message
 from upcare_mpc.storage.schema import HOLDINGS
@@ -348,6 +351,85 @@ def test_findings_that_a_holder_has_not_signed_are_no_findings(
     with pytest.raises(ProtocolError, match="a signature is not the named party's"):
         admit(network, name, proposal)
     row = network[name].node.collector.holdings.get(closing.collection.digest)
+    assert row is not None
+    assert row.frozen is None
+
+
+def test_the_findings_of_a_holder_that_was_lost_since_still_count(
+    closing: Closing, network: Registries
+) -> None:
+    """fr-a found a share that does not open; the key is pinned, and fr-a is in no roster now."""
+    closing.found = Checked(refused={1: "share"}, registries={})
+    findings = closing.findings()
+    _, first = session_of(network, study_of(), closing.collection, findings)
+    admit(network, "de-a", first)
+
+    _, second = session_of(network, study_of(), closing.collection, findings, names=NAMES[:3])
+    given = admit(network, "de-a", second)
+
+    assert [place for place, _ in given.accepted] == [0, 2, 3, 4]
+
+
+@pytest.mark.parametrize("whose", ["de-b", "another of fr-a"])
+def test_findings_come_with_the_certificate_that_the_collection_names(
+    closing: Closing, network: Registries, tmp_path: Path, whose: str
+) -> None:
+    findings, renewed = closing.findings(), network.identity("de-b")
+    if whose != "de-b":
+        admit_party(network.folder / "net", "fr-a", role="registry", out=tmp_path / "renewed")
+        now = datetime.datetime.now(datetime.UTC)
+        renewed = Identity.load(tmp_path / "renewed", now=now)
+    found = Findings.from_canonical(findings[3].findings, findings[3].signature)
+    found = replace(found, certificate=renewed.certificate_pem).signed(renewed.sign)
+    findings[3].findings, findings[3].signature = found.canonical(), found.signature
+
+    _, proposal = session_of(network, study_of(), closing.collection, findings, deposits=b"d" * 32)
+    with pytest.raises(ProtocolError, match="the findings of fr-a come without its certificate"):
+        admit(network, "de-a", proposal)
+
+
+def test_a_seat_is_for_the_certificate_that_the_collection_names(
+    closing: Closing, network: Registries
+) -> None:
+    descriptor, proposal = session_of(network, study_of(), closing.collection, closing.findings())
+    first, *others = descriptor.roster
+    other = replace(descriptor, roster=(replace(first, certificate=b"r" * 32), *others))
+    proposal.descriptor = other.canonical()
+    with pytest.raises(ProtocolError, match="on other deposits than its holders have found"):
+        admit(network, "de-b", proposal)
+
+
+def test_a_ledger_that_refuses_uses_up_no_attempt_and_pins_nothing(
+    closing: Closing, network: Registries
+) -> None:
+    """Of a cap of ten, two studies take what there is."""
+    findings, registry = closing.findings(), network["de-a"]
+    for number in range(2):
+        study = counts(f"large {number}", epsilon="5")
+        request = network.request(study)
+        registry.node.books.agree(network.question(study), bytes([number]) * 32, request)
+
+    _, proposal = session_of(network, study_of(), closing.collection, findings)
+    (answer,) = registry.hears(proposal=proposal)
+
+    assert "cap" in answer.failure.text
+    row = registry.node.collector.holdings.get(closing.collection.digest)
+    assert row is not None
+    assert (row.frozen, row.session) == (None, None)
+
+
+def test_an_operator_who_has_not_approved_uses_up_no_attempt(
+    closing: Closing, network: Registries
+) -> None:
+    registry = network["de-a"]
+    policy = replace(registry.node.party.policy, automatic=False)
+    registry.node.books._policy = policy
+
+    _, proposal = session_of(network, study_of(), closing.collection, closing.findings())
+    (answer,) = registry.hears(proposal=proposal)
+
+    assert answer.failure.text == "the operator has not approved this question"
+    row = registry.node.collector.holdings.get(closing.collection.digest)
     assert row is not None
     assert row.frozen is None
 

@@ -285,6 +285,26 @@ def test_so_many_keys_and_no_more(network: Registries, monkeypatch: pytest.Monke
     assert answer.failure.text == "holds keys of 1 collections already"
 
 
+def test_one_researcher_takes_so_many_places_and_no_more(
+    network: Registries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("upcare_mpc.deposits.collection.MAX_AT_ONCE", 2)
+    first = hold(network, study_of())
+    hold(network, study_of("second"))
+    study = study_of("third")
+
+    (answer,) = network["de-a"].hears(collection=proposed(network, study, composed(network, study)))
+
+    assert answer.failure.text == (
+        "wanted at most 2 collections of one researcher at once, and 2 are not over: "
+        "close one first"
+    )
+    assert len(secrets_of(network, "de-a")) == 2
+    network["de-a"].hears(discard=deposit_pb2.Discard(collection=first.digest))
+    (answer,) = network["de-a"].hears(collection=proposed(network, study, composed(network, study)))
+    assert answer.HasField("approval")
+
+
 def test_a_start_with_somebody_else_s_approvals_deals_nothing(network: Registries) -> None:
     study = study_of()
     collection = composed(network, study)

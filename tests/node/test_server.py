@@ -250,6 +250,16 @@ def test_without_the_operators_yes_a_session_is_not_agreed_to(tmp_path: Path) ->
     (answer,) = network["de-a"].hears(proposal=proposal)
 
     assert answer.failure.text == "the operator has not approved this question"
+    assert network["de-a"].charges == []
+    network.close()
+
+
+def test_a_reservation_without_the_operators_yes_is_released(tmp_path: Path) -> None:
+    """As it is for the deposit of a registry without a node, which nobody has checked before."""
+    network = registries(tmp_path, approval="manual")
+    study = counts()
+    with pytest.raises(RefusedError, match="the operator has not approved this question"):
+        network["de-a"].node.books.agree(network.question(study), bytes(32), network.request(study))
     assert network["de-a"].charges == ["released"]
     network.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
+from upcare_mpc.storage import studies as studies_module
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import COORDINATOR
 from upcare_mpc.storage.studies import Studies
@@ -87,6 +88,33 @@ def test_events_are_numbered_and_can_be_followed(studies: Studies) -> None:
     later = studies.events(STUDY, after=1)
 
     assert [(event.sequence, event.text) for event in later] == [(2, "two"), (3, "three")]
+
+
+def test_only_the_latest_lines_are_kept_and_all_are_counted(
+    studies: Studies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studies_module, "LINES", 3)
+    enter(studies)
+    enter(studies, b"another".ljust(32))
+    studies.add_event(b"another".ljust(32), kind="note", text="its own", time=NOON)
+    assert studies.lines(STUDY) == 0
+
+    for n in range(1, 11):
+        assert studies.add_event(STUDY, kind="note", text=str(n), time=NOON) == n
+
+    assert [event.text for event in studies.events(STUDY)] == ["8", "9", "10"]
+    assert studies.lines(STUDY) == 10
+    assert len(studies.events(b"another".ljust(32))) == 1
+
+
+def test_a_page_goes_on_only_after_a_study_of_the_same_researcher(studies: Studies) -> None:
+    enter(studies)
+
+    assert [row.digest for row in studies.page("key-1", limit=1)] == [STUDY]
+    assert studies.page("key-1", after=STUDY, limit=1) == ()
+    assert studies.page("key-2", limit=1) == ()
+    with pytest.raises(StudyError, match="is another researcher's"):
+        studies.page("key-2", after=STUDY, limit=1)
 
 
 def test_a_paper_may_come_again_but_not_change(studies: Studies) -> None:

@@ -30,6 +30,7 @@ from upcare_mpc.api.models import EventItem, Problem
 from upcare_mpc.api.problems import MEDIA_TYPE, ProblemError, code_of, problem
 from upcare_mpc.api.routes import router
 from upcare_mpc.api.service import Service
+from upcare_mpc.api.wrong_fields import in_words
 from upcare_mpc.client.gateway import Gateway
 from upcare_mpc.config import Agreement
 from upcare_mpc.errors import UpcareError
@@ -48,7 +49,6 @@ HEADERS: Final = {
 }
 _OF_TLS: Final = {"strict-transport-security": "max-age=31536000"}
 _OF_STATUS: Final = {404: "not_found", 405: "method"}
-_WRONG_FIELDS: Final = 5
 _DESCRIPTION: Final = (
     "One question to many cancer registries, one differentially private answer. Questions are "
     "signed by the researcher; results pass sealed to her; this service can read none. "
@@ -231,14 +231,8 @@ async def _say_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _say_invalid(_: Request, error: Exception) -> JSONResponse:
-    """Say which fields are wrong and how; not what was in them."""
     assert isinstance(error, RequestValidationError)  # likewise
-    wrong = [
-        ": ".join(filter(None, (".".join(map(str, field["loc"][1:])), str(field["msg"]))))
-        for field in error.errors()[:_WRONG_FIELDS]
-    ]
-    line = "; ".join(wrong)
-    return problem("request", "".join(c if c.isprintable() else " " for c in line)[:1000])
+    return problem("request", in_words(error.errors()))
 
 
 async def _say_status(request: Request, error: Exception) -> JSONResponse:

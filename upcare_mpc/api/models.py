@@ -280,6 +280,10 @@ class SealedResult(_Model):
     """All that the platform has of a finished study. Only the researcher's key opens it."""
 
     descriptor: Base64 = Field(description="Canonical session descriptor.")
+    request: SignedStudy | None = Field(
+        description="What the registries of the session agreed to; certificates that were in force "
+        "then are good for it."
+    )
     certificates: list[str] = Field(description="PEM, in the order of the roster.")
     outputs: list[OutputItem]
     spent: list[SpentItem]

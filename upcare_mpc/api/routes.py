@@ -13,9 +13,9 @@ GET  /studies/{digest}/result, /receipts  scope results; header: authorization "
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
@@ -51,8 +51,7 @@ from upcare_mpc.api.models import (
 )
 from upcare_mpc.api.problems import ProblemError, declared
 from upcare_mpc.api.service import Service
-from upcare_mpc.client.gateway import ListedStudy
-from upcare_mpc.client.platform import CatalogueEntry
+from upcare_mpc.client.platform import CatalogueEntry, ListedStudy
 from upcare_mpc.client.preview import StudyPreview
 from upcare_mpc.client.signed_json import (
     Authorization,
@@ -75,7 +74,6 @@ router = APIRouter(prefix="/v1")
 
 _HEALTH_S: Final = 3.0
 _FIRST_S: Final = 60.0  # a story that is known begins at once
-_T = TypeVar("_T")
 
 _Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="The study's, SHA-256.")]
 _Limit = Annotated[int, Query(ge=1, le=100, description="Items of a page.")]
@@ -145,12 +143,12 @@ async def catalogue(
     """List what each registry states about its data, by name; asks no registry."""
     entries = await service.upstream.catalogue()
     after = bytes.fromhex(cursor or "").decode("utf-8", "replace")
-    items, following = _page(
-        [entry for entry in entries if entry.registry > after],
-        limit,
-        lambda entry: entry.registry.encode(),
+    following = [entry for entry in entries if entry.registry > after]
+    items = following[:limit]
+    return CataloguePage(
+        items=[_catalogue_item(entry) for entry in items],
+        next=items[-1].registry.encode().hex() if len(following) > limit else None,
     )
-    return CataloguePage(items=[_catalogue_item(entry) for entry in items], next=following)
 
 
 # -- asking ---------------------------------------------------------------------------------------
@@ -246,14 +244,19 @@ async def studies(
     cursor: _Cursor = None,
 ) -> StudyPage:
     """List the studies of the token's key, newest first. Authorization for `list`."""
-    listed = await service.upstream.studies(own_authorization(authorization, token, b""))
-    if cursor is not None:
-        places = [place for place, study in enumerate(listed) if study.digest.hex() == cursor]
-        if not places:
-            raise ProblemError("not_found", "cursor: wanted the `next` of a page of this list")
-        listed = listed[places[0] + 1 :]
-    items, following = _page(listed, limit, lambda study: study.digest)
-    return StudyPage(items=[_study_item(study) for study in items], next=following)
+    own = own_authorization(authorization, token, b"")
+    try:
+        listed, more = await service.upstream.studies(
+            own, after=bytes.fromhex(cursor or ""), limit=limit
+        )
+    except StudyError:
+        raise ProblemError(
+            "not_found", "cursor: wanted the `next` of a page of this list"
+        ) from None
+    return StudyPage(
+        items=[_study_item(study) for study in listed],
+        next=listed[-1].digest.hex() if more and listed else None,
+    )
 
 
 @router.get("/studies/{digest}", tags=["studies"], responses=declared(*_SIGNED, "not_found"))
@@ -261,10 +264,11 @@ async def state(
     service: ServiceOf, token: ReadToken, digest: _Digest, authorization: AuthorizationHeader
 ) -> StudyItem:
     """Say how far a study is. Authorization for `list`."""
-    for study in await service.upstream.studies(own_authorization(authorization, token, b"")):
-        if study.digest.hex() == digest:
-            return _study_item(study)
-    raise _unknown()
+    own = own_authorization(authorization, token, b"")
+    study = await service.upstream.study(own, bytes.fromhex(digest))
+    if study is None:
+        raise _unknown()
+    return _study_item(study)
 
 
 @router.get(
@@ -365,13 +369,6 @@ def _request(sent: SignedStudy, token: Token) -> SignedRequest:
     if request.signing_key != token.key:
         raise ProblemError("token.key", "the study is signed by another key than the token")
     return request
-
-
-def _page(
-    items: Sequence[_T], limit: int, mark: Callable[[_T], bytes]
-) -> tuple[Sequence[_T], str | None]:
-    """The first items, and the cursor of the next page: the mark of the last of them."""
-    return items[:limit], mark(items[limit - 1]).hex() if len(items) > limit else None
 
 
 def _summary(kind: Callable[[Study], Kind]) -> str:

@@ -1,9 +1,6 @@
 """`upcare bench`: how fast this machine is, on the same code as a study."""
 
 import asyncio
-import csv
-import json
-import random
 import statistics
 import tempfile
 import time
@@ -14,44 +11,34 @@ from typing import Any
 import click
 import numpy as np
 
-from upcare_mpc.cli import show
 from upcare_mpc.cli.bench_abe import abe
+from upcare_mpc.cli.bench_api import api
 from upcare_mpc.cli.bench_deposit import deposit
 from upcare_mpc.cli.bench_ingest import ingest
+from upcare_mpc.cli.bench_network import (
+    IDLE_S,
+    PURPOSE,
+    TABLES,
+    counts_study,
+    made_up_data,
+    print_report,
+    spread,
+)
 from upcare_mpc.cli.bench_suppress import suppress
 from upcare_mpc.cli.committee import Rehearsal, rehearse
 from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
 from upcare_mpc.client.platform import PlatformClient, raise_bad_end
-from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import InputError
-from upcare_mpc.ingest.encr import COLUMNS
 from upcare_mpc.privacy.gaussian import sample_gaussian
 from upcare_mpc.privacy.laplace import sample_law
 from upcare_mpc.study.draw import SEGMENT_CELLS
 from upcare_mpc.study.layout import MAX_CELLS, Sensitivity
-from upcare_mpc.study.spec import Study, parse
+from upcare_mpc.study.spec import Study
 
 __all__ = ["bench"]
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 _runs = click.option("--runs", type=click.IntRange(1, 100), default=5, show_default=True)
-
-# A table of so many cells, as dimensions of a `counts` study.
-TABLES = {
-    20: '["sex2", "decade"]',
-    10_000: '["age", "year"]',
-    100_000: '["age", "year", "stage", "sex2"]',
-}
-DIMENSIONS = {
-    "sex2": '{ variable = "sex", values = ["female", "male"] }',
-    "decade": '{ variable = "age", from = 0, to = 99, width = 10 }',
-    "age": '{ variable = "age", from = 0, to = 99, width = 1 }',
-    "year": '{ variable = "diagnosis_year", from = 1920, to = 2019, width = 1 }',
-    "stage": '"stage"',
-}
-REGISTRIES = ("aa", "bb", "cc", "dd", "ee")
-PATIENTS = 2000
-IDLE_S = 3.0  # between studies; the nodes load their next workers meanwhile
 
 
 @click.group()
@@ -60,6 +47,7 @@ def bench() -> None:
 
 
 bench.add_command(abe)
+bench.add_command(api)
 bench.add_command(deposit)
 bench.add_command(ingest)
 bench.add_command(suppress)
@@ -104,10 +92,10 @@ def noise(
         "cells": cells,
         "parties": int(parties),
         "bank": bank,
-        "seconds": _spread([session.protocol_seconds for session in sessions]),
+        "seconds": spread([session.protocol_seconds for session in sessions]),
         **_resources(sessions),
     }
-    _print(report, as_json=as_json)
+    print_report(report, as_json=as_json)
 
 
 @bench.command()
@@ -123,24 +111,24 @@ def study(cells: str, bank: bool, runs: int, as_json: bool) -> None:
     Example: upcare bench study --cells 10000
     """
     with tempfile.TemporaryDirectory(prefix="upcare-bench-") as folder:
-        data = {name: _registry(Path(folder), name) for name in REGISTRIES}
+        data = made_up_data(Path(folder))
         kept = min(MAX_CELLS, (runs + 1) * (int(cells) + SEGMENT_CELLS)) if bank else 0
-        policy = LocalPolicy(purposes=["DUO:0000007"], bank_cells=kept)
+        policy = LocalPolicy(purposes=[PURPOSE], bank_cells=kept)
         network = LocalNetwork(data=data, overlap=1, policy=policy)
         with network:
-            first = _study(int(cells), 0)
+            first = counts_study(int(cells), 0)
             network.wait_until_attending(first)
             with PlatformClient(network.researcher) as platform:
                 _ask(platform, first)  # warms every process, and fills the bank
-                asked = [_warm_ask(platform, _study(int(cells), n + 1)) for n in range(runs)]
+                asked = [_warm_ask(platform, counts_study(int(cells), n + 1)) for n in range(runs)]
     report = {
         "cells": int(cells),
         "registries": 5,
         "bank": bank,
         "from_bank": sum(from_bank for _, from_bank in asked),
-        "seconds": _spread([seconds for seconds, _ in asked]),
+        "seconds": spread([seconds for seconds, _ in asked]),
     }
-    _print(report, as_json=as_json)
+    print_report(report, as_json=as_json)
 
 
 def _warm_ask(platform: PlatformClient, asked: Study) -> tuple[float, bool]:
@@ -160,39 +148,6 @@ def _ask(platform: PlatformClient, asked: Study) -> tuple[float, bool]:
     return time.perf_counter() - start, from_bank
 
 
-def _study(cells: int, run: int) -> Study:
-    dimensions = ", ".join(DIMENSIONS[name] for name in json.loads(TABLES[cells]))
-    names = ", ".join(f'"{name}"' for name in REGISTRIES)
-    return parse(
-        f'version = 1\ntitle = "benchmark {run}"\nkind = "counts"\npurpose = "DUO:0000007"\n'
-        f"registries = [{names}]\noverlap = 1\n"
-        "[cohort]\nwhere = \"site = 'C50'\"\n[privacy]\nepsilon = 1.0\n"
-        f"[counts]\nby = [{dimensions}]\n",
-        name="benchmark",
-    )
-
-
-def _registry(folder: Path, name: str) -> DataFiles:
-    """An ENCR incidence file of made-up patients."""
-    generator = random.Random(name)  # noqa: S311 - made-up patients, the same each time
-    path = folder / f"{name}.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, delimiter=";", restval="")
-        writer.writeheader()
-        for number in range(PATIENTS):
-            year = generator.randrange(1950, 2020)
-            age = generator.randrange(20, 95)
-            writer.writerow(
-                {
-                    "PAT": f"{name}-{number}", "TUM": "1", "MoB": 1, "YoB": year - age, "Age": age,
-                    "Sex": generator.choice((1, 2)), "MoI": 6, "YoI": year, "BoD": 7,
-                    "Topo": "C509", "Morpho": 8500, "Beh": 3, "Vit_stat": 1, "MoF": 6,
-                    "YoF": year + 5, "Surv_time": 1826, "Stage": generator.choice((1, 2, 3, 4)),
-                }
-            )  # fmt: skip
-    return DataFiles(files=(path,))
-
-
 def _scale(text: str) -> Fraction:
     try:
         return Fraction(text)
@@ -209,19 +164,3 @@ def _resources(sessions: list[Rehearsal]) -> dict[str, Any]:
         "rounds": sessions[-1].rounds,
         "rss_mb": round(max(s.rss_mb for s in sessions), 1),
     }
-
-
-def _spread(seconds: list[float]) -> dict[str, float | int]:
-    return {
-        "min": round(min(seconds), 4),
-        "median": round(statistics.median(seconds), 4),
-        "runs": len(seconds),
-    }
-
-
-def _print(report: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(report))
-        return
-    for name, value in report.items():
-        show.out.print(f"{name}: {value}")

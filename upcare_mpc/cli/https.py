@@ -21,8 +21,9 @@ from upcare_mpc.errors import ConfigError
 
 __all__ = ["Place", "serve_app"]
 
-_CONNECTION_S = 20.0  # of each, unless an answer is under way
-_FLUSH_S = 30.0  # for the client to take it; under TLS asyncio waits as long
+_LOOK_S = 20.0
+_PIECE_BYTES = 64 << 10
+_SEND_BYTES = 256 << 10
 _HEADER_BYTES = 16 << 10
 _PATIENCE_S = 3  # with answers under way, when stopped
 
@@ -79,6 +80,8 @@ class Place:
         with waiting:
             # Connections inherit it; else the second piece of an answer waits 40 ms for the first.
             waiting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # And what a slow client takes is soon seen; left alone, the kernel buffers megabytes.
+            waiting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
             yield waiting, f"{scheme}://{shown}:{waiting.getsockname()[1]}"
 
 
@@ -113,30 +116,63 @@ class _Server(uvicorn.Server):
 
 
 class _Impatient(H11Protocol):
-    """Closes a connection after a while: else a few that say nothing would take all there are."""
+    """Ends every connection: else a few that say or read nothing would take all there are.
+
+    It looks at its connection every 20 s. From the first look on the answer under way is the last
+    one, and a client that takes nothing from one look to the next is cut off. How long an answer
+    may take to be made is the application's to say.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        self._close_later()
+        transport.set_write_buffer_limits(_PIECE_BYTES)
+        self._stuck = False
+        self.loop.call_later(_LOOK_S, self._look)
 
-    def _close_later(self) -> None:
-        self.loop.call_later(_CONNECTION_S, self._close_if_idle)
+    def resume_writing(self) -> None:
+        self._stuck = False
+        super().resume_writing()
 
-    def _close_if_idle(self) -> None:
+    def _look(self) -> None:
+        lost = self not in self.connections
+        if lost or (self.scheme == "https" and self.transport.is_closing()):
+            return  # under TLS asyncio cuts off who does not take the rest, after 30 s
+        untaken = self.transport.get_write_buffer_size() > 0
+        if untaken and self._stuck:
+            self.transport.abort()
+            return
+        self._stuck = untaken
         cycle: Any = self.cycle  # None before the first request
-        if self.transport.is_closing():
-            return
         if cycle is not None and not cycle.response_complete:
-            self._close_later()
-            return
-        if self.transport.get_write_buffer_size():  # the rest of an answer, to be taken
-            self.loop.call_later(_FLUSH_S, self.transport.abort)
-        self.transport.close()
+            cycle.keep_alive = False
+        else:
+            self.transport.close()
+        self.loop.call_later(_LOOK_S, self._look)
+
+
+def _in_pieces(app: Any) -> Any:
+    """Hand answers over in pieces, each when the client has taken most of those before.
+
+    In one piece an answer would count as given, and wait in memory, while the client still reads.
+    """
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        async def pieces(message: Any) -> None:
+            body = message.get("body", b"")
+            last = max(0, len(body) - 1) // _PIECE_BYTES * _PIECE_BYTES
+            for start in range(0, last, _PIECE_BYTES):
+                piece = body[start : start + _PIECE_BYTES]
+                await send({"type": message["type"], "body": piece, "more_body": True})
+            await send({**message, "body": body[last:]} if last else message)
+
+        await app(scope, receive, pieces)
+
+    return serve
 
 
 def _config(app: object, place: Place, connections: int) -> uvicorn.Config:
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # uvicorn's own type of an application, which ours is
+        _in_pieces(app),
         http=_Impatient,
         loop="asyncio",
         ws="none",

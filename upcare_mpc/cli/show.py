@@ -191,7 +191,7 @@ def _print_label(opened: OpenedResult) -> None:
         ("epsilon", f"{guarantee.epsilon} (exact)"),
         ("delta", delta),
         *rho,
-        ("unit", f"{guarantee.unit}, known to at most {guarantee.overlap} registries"),
+        ("unit", _unit(question)),
         *_noise_lines(scale, label),
         *(("rule", rule) for rule in _rules(question)),
         ("study", question.digest.hex()),
@@ -204,6 +204,14 @@ def _print_label(opened: OpenedResult) -> None:
     for name, value in rows:
         table.add_row(name, value)
     out.print(table)
+
+
+def _unit(question: Question) -> str:
+    """What is protected, and how often it may be in the sum."""
+    unit, overlap, asked = question.guarantee.unit, question.guarantee.overlap, question.study
+    if asked.deposits is None or not asked.deposits.patients or asked.kind == "questionnaire":
+        return f"{unit}, known to at most {overlap} registries"
+    return f"{unit}, in at most {overlap} sources: registries' tables and deposits of her own"
 
 
 def _noise_lines(scale: str, label: dict[str, Any]) -> Iterator[tuple[str, str]]:

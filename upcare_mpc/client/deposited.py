@@ -7,14 +7,12 @@ in the session, because they were no valid answer, are in what every computing r
 Trusted: that of the t + 1 holders who checked a deposit one was honest, as everywhere.
 """
 
+import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc.deposits.collection import Collection
@@ -23,7 +21,8 @@ from upcare_mpc.deposits.matching import check_collection
 from upcare_mpc.errors import OpeningError, ProtocolError
 from upcare_mpc.he.parameters import flooding_distance
 from upcare_mpc.kinds.question import Question
-from upcare_mpc.link.certificates import verify_signature
+from upcare_mpc.link.certificates import Network
+from upcare_mpc.link.signers import holders_verifier
 from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = ["Deposited", "open_deposits"]
@@ -97,8 +96,9 @@ def open_deposits(
     parts: Sequence[coordinator_pb2.ResultResponse],
     question: Question,
     descriptor: Descriptor,
-    certificates: Sequence[x509.Certificate],
+    network: Network,
     *,
+    at: datetime.datetime,
     dropped: tuple[int, ...],
     committee: int,
 ) -> Deposited:
@@ -108,13 +108,15 @@ def open_deposits(
         parts: What the platform has handed out.
         question: What was asked.
         descriptor: The session, checked.
-        certificates: Of its roster, checked.
+        network: Trust anchor.
+        at: When the holders' certificates have to be in force.
         dropped: What every output says was dropped; signed.
         committee: How many registries compute in this network.
 
     Raises:
         ProtocolError: The collection is not the study's, a signature is missing or not a holder's,
             or another set follows from the findings than the one in the session.
+        ConfigError: A holder's certificate was not in force then, or is of another network.
         OpeningError: What was dropped is not among what was converted.
     """
     received = [part.collection for part in parts if part.HasField("collection")]
@@ -124,24 +126,12 @@ def open_deposits(
     check_collection(collection, question, network=descriptor.network, committee=committee)
     if collection.signing_key != descriptor.signing_key:
         raise ProtocolError("the deposits were collected for another researcher")
-    by_name = {
-        member.name: certificate
-        for member, certificate in zip(descriptor.roster, certificates, strict=True)
-    }
-    named = {holder.name: holder.certificate for holder in collection.holders}
-
-    def verify(holder: str, statement: bytes, signature: bytes) -> None:
-        certificate = by_name.get(holder)
-        if certificate is None or certificate.fingerprint(hashes.SHA256()) != named[holder]:
-            raise ProtocolError(f"the findings of {holder} come without its certificate")
-        verify_signature(certificate, statement, signature)
-
     findings = [
         Findings.from_canonical(part.findings.findings, part.findings.signature)
         for part in parts
         if part.HasField("findings")
     ]
-    frozen = freeze(collection, findings, verify)
+    frozen = freeze(collection, findings, holders_verifier(collection, findings, network, at=at))
     if frozen.digest != descriptor.deposits:
         raise ProtocolError("the session has other deposits than the holders have found")
     _check_dropped(dropped, frozen)

@@ -6,8 +6,6 @@ asks what and when, as the platform does. Results pass sealed.
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import grpc
@@ -18,9 +16,11 @@ from upcare_mpc.client.platform import (
     Answer,
     CatalogueEntry,
     Event,
+    ListedStudy,
     answer_of,
     entry_of,
     event_of,
+    listed_of,
 )
 from upcare_mpc.client.signed_json import Authorization, ResultParts, SignedRequest
 from upcare_mpc.client.words import one_line
@@ -28,7 +28,7 @@ from upcare_mpc.errors import LinkError, ProtocolError, RefusedError, StudyError
 from upcare_mpc.link.calls import CALL_S
 from upcare_mpc.link.certificates import Network, host_of
 
-__all__ = ["Gateway", "ListedStudy"]
+__all__ = ["Gateway"]
 
 _OPTIONS: Final = [
     ("grpc.ssl_target_name_override", host_of("platform", "platform")),
@@ -44,28 +44,6 @@ _SAID: Final[dict[Any, type[UpcareError]]] = {
     grpc.StatusCode.FAILED_PRECONDITION: RefusedError,
 }
 """What the platform means by a status; the other end is ``coordinator.callers``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedStudy:
-    """How far one study is.
-
-    Attributes:
-        digest: Of the study, 32 bytes.
-        title: One line.
-        state: ``submitted``, ``waiting``, ``collecting``, ``running``, ``done``, ``refused`` or
-            ``failed``.
-        reason: Why it was refused or failed; else empty.
-        submitted: When it was first submitted.
-        changed: When its state last changed.
-    """
-
-    digest: bytes
-    title: str
-    state: str
-    reason: str
-    submitted: datetime
-    changed: datetime
 
 
 class Gateway:
@@ -121,23 +99,35 @@ class Gateway:
             response = await self._stub.Close(message, timeout=CALL_S)
         return response.study_digest, int(response.deposits)
 
-    async def studies(self, authorization: Authorization) -> list[ListedStudy]:
-        """List the studies of the key that has signed, newest first."""
-        message = coordinator_pb2.ListRequest(authorization=authorization)
+    async def studies(
+        self, authorization: Authorization, *, after: bytes = b"", limit: int
+    ) -> tuple[list[ListedStudy], bool]:
+        """List a page of the studies of the key that has signed, newest first.
+
+        Args:
+            authorization: Hers, for ``list``.
+            after: Digest of the study that the page comes after; empty for the first page.
+            limit: How many at most, 1 to 100.
+
+        Returns:
+            The page, and whether older studies follow.
+        """
+        return await self._listed(
+            coordinator_pb2.ListRequest(authorization=authorization, after=after, limit=limit)
+        )
+
+    async def study(self, authorization: Authorization, digest: bytes) -> ListedStudy | None:
+        """How far one study of the key that has signed is; None if it has asked no such study."""
+        listed, _ = await self._listed(
+            coordinator_pb2.ListRequest(authorization=authorization, study_digest=digest)
+        )
+        return next((study for study in listed if study.digest == digest), None)
+
+    async def _listed(self, message: coordinator_pb2.ListRequest) -> tuple[list[ListedStudy], bool]:
         with _said():
             response = await self._stub.List(message, timeout=CALL_S)
         with _understood():
-            return [
-                ListedStudy(
-                    digest=study.study_digest,
-                    title=one_line(study.title),
-                    state=one_line(study.state),
-                    reason=one_line(study.reason),
-                    submitted=datetime.fromtimestamp(study.submitted, UTC),
-                    changed=datetime.fromtimestamp(study.changed, UTC),
-                )
-                for study in response.studies
-            ]
+            return [listed_of(study) for study in response.studies], response.more
 
     async def watch(self, authorization: Authorization) -> AsyncGenerator[tuple[int, Event], None]:
         """Follow a study's story: the number of each event, and the event.

@@ -7,7 +7,7 @@ the same study submitted again, tomorrow or from another machine with the same k
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from upcare_mpc.client.platform import Event, raise_bad_end
@@ -18,7 +18,8 @@ from upcare_mpc.client.study_result import StudyResult
 from upcare_mpc.errors import LinkError, RefusedError
 
 if TYPE_CHECKING:
-    from upcare_mpc.client.network import Network
+    from upcare_mpc.client.network import Network, Platform
+    from upcare_mpc.client.result import OpenedResult
 
 __all__ = ["Job"]
 
@@ -111,7 +112,8 @@ class Job:
         """Follow the study to its end, then fetch, check and open the answer.
 
         Args:
-            timeout_s: As for ``events``.
+            timeout_s: How long all of it may take, in seconds; else a week for the story, and
+                for the answer what the connection gives it.
             quiet: Do not show the story.
 
         Raises:
@@ -121,6 +123,7 @@ class Job:
             LinkError: The platform stays away, or the time is over; the study goes on.
             OpeningError, ProtocolError: The answer is not what the registries signed.
         """
+        deadline = _after(timeout_s)
         with progress(quiet=quiet) as tell:
             for event in self.events(timeout_s=timeout_s):
                 tell(event)
@@ -128,53 +131,66 @@ class Job:
                     raise_bad_end(event)
                     if event.phase == "collecting":
                         raise RefusedError(f"{event.text}; close() ends that, then wait again")
-        return self.result()
+        return self._fetch(deadline)
 
-    def result(self) -> StudyResult:
+    def result(self, timeout_s: float | None = None) -> StudyResult:
         """Fetch, check and open the answer of a study that has ended.
+
+        Args:
+            timeout_s: How long it may take, in seconds; else what the connection gives it, with
+                ``RETRIES``.
 
         Raises:
             RefusedError: There is none, or not yet.
-            LinkError: The platform cannot be reached.
+            LinkError: The platform cannot be reached, or the time is over; the answer is kept.
             OpeningError, ProtocolError: The answer is not what the registries signed.
         """
+        return self._fetch(_after(timeout_s))
 
-        def fetch() -> StudyResult:
-            with self._network.platform() as platform:
-                return StudyResult(study=self.study, opened=platform.result(self.study.spec))
+    def _fetch(self, deadline: float) -> StudyResult:
+        for lost in range(RETRIES + 1):
+            try:
+                with self._network.platform() as platform:
+                    opened = next(_until(deadline, self._answers(platform)), None)
+                if opened is not None:
+                    return StudyResult(study=self.study, opened=opened)
+            except LinkError:
+                if lost == RETRIES:
+                    raise
+            _pause(lost, deadline)
+            if time.monotonic() >= deadline:
+                break
+        raise LinkError("the answer has not arrived in time; it is kept, ask for it again")
 
-        return _again(fetch)
+    def _answers(self, platform: "Platform") -> "Iterator[OpenedResult]":
+        """The one answer, as something that ``_until`` can stop listening to."""
+        yield platform.result(self.study.spec)
 
     def __repr__(self) -> str:
         return f"Job({self.study.title!r}, {self.state}, digest {self.digest[:12]}...)"
 
 
-def _again(call: Callable[[], _T]) -> _T:
-    """Call once more after a lost connection, as often as ``RETRIES`` says."""
-    for lost in range(RETRIES):
-        try:
-            return call()
-        except LinkError:
-            _pause(lost, float("inf"))
-    return call()
+def _after(timeout_s: float | None) -> float:
+    """A deadline on the monotonic clock."""
+    return float("inf") if timeout_s is None else time.monotonic() + timeout_s
 
 
 def _pause(lost: int, deadline: float) -> None:
     time.sleep(max(0.0, min(_PAUSE_S * 2**lost, deadline - time.monotonic())))
 
 
-def _until(deadline: float, story: Iterable[Event]) -> Iterator[Event]:
-    """Hand on what a story tells, until it ends or the deadline, on the monotonic clock, is over.
+def _until(deadline: float, told: Iterable[_T]) -> Iterator[_T]:
+    """Hand on what is told, until it ends or the deadline, on the monotonic clock, is over.
 
     A thread does the listening, since a stream that is silent cannot be asked to stop. It ends when
     whoever called closes the connection.
     """
-    heard: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+    heard: queue.SimpleQueue[_T | BaseException | None] = queue.SimpleQueue()
 
     def listen() -> None:
         try:
-            for event in story:
-                heard.put(event)
+            for one in told:
+                heard.put(one)
             heard.put(None)
         except BaseException as error:  # noqa: BLE001  raised by whoever waits
             heard.put(error)
@@ -182,11 +198,11 @@ def _until(deadline: float, story: Iterable[Event]) -> Iterator[Event]:
     threading.Thread(target=listen, name="upcare-story", daemon=True).start()
     while (left := deadline - time.monotonic()) > 0:
         try:
-            event = heard.get(timeout=left)
+            one = heard.get(timeout=min(left, threading.TIMEOUT_MAX))
         except queue.Empty:
             return
-        if event is None:
+        if one is None:
             return
-        if isinstance(event, BaseException):
-            raise event
-        yield event
+        if isinstance(one, BaseException):
+            raise one
+        yield one

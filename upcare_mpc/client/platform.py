@@ -21,14 +21,18 @@ __all__ = [
     "Answer",
     "CatalogueEntry",
     "Event",
+    "ListedStudy",
     "PlatformClient",
     "answer_of",
     "entry_of",
     "event_of",
+    "listed_of",
     "raise_bad_end",
 ]
 
 _YEAR_10000 = 253_402_300_800  # seconds since 1970
+_PAGE = 100  # studies at once
+_MAX_STUDIES = 10_000
 _VERDICTS = {
     coordinator_pb2.Quote.VERDICT_YES: "yes",
     coordinator_pb2.Quote.VERDICT_PENDING: "waits for its operator",
@@ -84,6 +88,28 @@ class Event:
     last: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedStudy:
+    """How far one study is.
+
+    Attributes:
+        digest: Of the study, 32 bytes.
+        title: One line.
+        state: ``submitted``, ``waiting``, ``collecting``, ``running``, ``done``, ``refused`` or
+            ``failed``.
+        reason: Why it was refused or failed; else empty.
+        submitted: When it was first submitted.
+        changed: When its state last changed.
+    """
+
+    digest: bytes
+    title: str
+    state: str
+    reason: str
+    submitted: datetime
+    changed: datetime
+
+
 class PlatformClient:
     """A researcher's connection to the platform; use as a context manager."""
 
@@ -122,6 +148,28 @@ class PlatformClient:
         with translated():
             response = self._stub.Catalogue(coordinator_pb2.CatalogueRequest(), timeout=CALL_S)
         return [entry_of(entry) for entry in response.entries]
+
+    def studies(self) -> list[ListedStudy]:
+        """List her studies, newest first, and how far each is; spends nothing.
+
+        Raises:
+            ProtocolError: The list does not end.
+            LinkError: The platform cannot be reached.
+        """
+        listed: list[ListedStudy] = []
+        more, after = True, b""
+        while more:
+            authorization = self._researcher.authorize(b"", "list", now=time.time())
+            asked = coordinator_pb2.ListRequest(
+                authorization=authorization, after=after, limit=_PAGE
+            )
+            with translated():
+                page = self._stub.List(asked, timeout=CALL_S)
+            listed += [listed_of(study) for study in page.studies]
+            more, after = page.more, page.studies[-1].study_digest if page.studies else b""
+            if more and (not page.studies or len(listed) > _MAX_STUDIES):
+                raise ProtocolError(f"a list has at most {_MAX_STUDIES} studies, no empty page")
+        return listed
 
     def submit(self, study: Study) -> bool:
         """Submit a study, or attach to it.
@@ -210,6 +258,24 @@ def event_of(event: coordinator_pb2.WatchResponse) -> Event:
         text=one_line(event.text),
         time=event.time,
         last=event.last,
+    )
+
+
+def listed_of(study: coordinator_pb2.Listed) -> ListedStudy:
+    """Read how far a study is.
+
+    Raises:
+        ProtocolError: A time is none.
+    """
+    if not (0 <= study.submitted < _YEAR_10000 and 0 <= study.changed < _YEAR_10000):
+        raise ProtocolError("a list: wanted the times at which studies were submitted and changed")
+    return ListedStudy(
+        digest=study.study_digest,
+        title=one_line(study.title),
+        state=one_line(study.state),
+        reason=one_line(study.reason),
+        submitted=datetime.fromtimestamp(study.submitted, UTC),
+        changed=datetime.fromtimestamp(study.changed, UTC),
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from upcare_mpc.client.platform import Answer, CatalogueEntry, Event
+from upcare_mpc.client.platform import Answer, CatalogueEntry, Event, ListedStudy
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.client.result import OpenedResult, open_parts
 from upcare_mpc.client.signed_json import authorization_text, read_result, request_json
@@ -135,6 +135,25 @@ class RestPlatform:
                     f"a catalogue has at most {_MAX_ENTRIES} entries, no empty page"
                 )
 
+    def studies(self) -> list[ListedStudy]:
+        """List her studies, newest first, and how far each is; spends nothing.
+
+        Raises:
+            LinkError: The interface or the platform cannot be reached.
+        """
+        listed: list[ListedStudy] = []
+        query: dict[str, Any] = {"limit": _PAGE}
+        while True:
+            headers = self._authorized(b"", "list")
+            page = self._call("GET", "/v1/studies", headers=headers, params=query)
+            with _understood():
+                listed += [_study(item) for item in page["items"]]
+                if page["next"] is None:
+                    return listed
+                query["cursor"] = str(page["next"])
+            if not page["items"] or len(listed) > _MAX_ENTRIES:
+                raise ProtocolError(f"a list has at most {_MAX_ENTRIES} studies, no empty page")
+
     def submit(self, study: Study) -> bool:
         """Submit a study, or attach to it.
 
@@ -144,7 +163,7 @@ class RestPlatform:
         request = self._researcher.request(study, now=time.time())
         answer = self._call("POST", "/v1/studies", json=request_json(request))
         with _understood():
-            return bool(answer["known"])
+            return _flag(answer, "known")
 
     def close(self, study: Study, without: Sequence[str] = ()) -> int:
         """End the collecting of a study's deposits and run it; follow it with ``watch``.
@@ -163,7 +182,7 @@ class RestPlatform:
             json={"request": request_json(request), "without": list(without)},
         )
         with _understood():
-            return int(answer["deposits"])
+            return _whole(answer, "deposits")
 
     def watch(self, study: bytes) -> Iterator[Event]:
         """Follow a study's story to its end.
@@ -186,12 +205,12 @@ class RestPlatform:
                     said = json.loads(line.removeprefix("data:"))
                     if "status" in said:
                         raise _error(said["status"], said)
-                    heard = int(said["sequence"])
+                    heard = _whole(said, "sequence")
                     event = Event(
                         phase=one_line(said["phase"]),
                         text=one_line(said["text"]),
                         time=float(said["time"]),
-                        last=bool(said["last"]),
+                        last=_flag(said, "last"),
                     )
                 yield event
                 if event.last:
@@ -341,8 +360,45 @@ def _understood() -> Iterator[None]:
         raise ProtocolError("the interface answers what cannot be understood") from None
 
 
+def _flag(answer: Mapping[str, Any], name: str) -> bool:
+    """Read a field that is true or false.
+
+    Raises:
+        ProtocolError: It is something else.
+    """
+    value = answer[name]
+    if not isinstance(value, bool):
+        raise ProtocolError(_other_form(name, "true or false", value))
+    return value
+
+
+def _whole(answer: Mapping[str, Any], name: str) -> int:
+    """Read a field that is a whole number from 0 on; errors as of ``_flag``."""
+    value = answer[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ProtocolError(_other_form(name, "a whole number from 0 on", value))
+    return value
+
+
+def _other_form(name: str, wanted: str, value: object) -> str:
+    return (
+        f"the interface's answer: {name}: wanted {wanted}, got {one_line(json.dumps(value))[:80]}"
+    )
+
+
 def _fraction(text: str | None) -> Any:
     return None if text is None else exact_fraction(text)
+
+
+def _study(item: Mapping[str, Any]) -> ListedStudy:
+    return ListedStudy(
+        digest=bytes.fromhex(item["study_digest"]),
+        title=one_line(item["title"]),
+        state=one_line(item["state"]),
+        reason=one_line(item["reason"]),
+        submitted=datetime.fromisoformat(item["submitted"]),
+        changed=datetime.fromisoformat(item["changed"]),
+    )
 
 
 def _entry(item: Mapping[str, Any]) -> CatalogueEntry:
@@ -362,7 +418,7 @@ def _entry(item: Mapping[str, Any]) -> CatalogueEntry:
         raise ProtocolError(f"catalogue: {error}") from None
     return CatalogueEntry(
         registry=one_line(item["registry"]),
-        attending=bool(item["attending"]),
+        attending=_flag(item, "attending"),
         since=datetime.fromisoformat(item["since"]),
         availability=availability,
     )

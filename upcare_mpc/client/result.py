@@ -1,13 +1,15 @@
 """From sealed shares to an answer that carries its guarantee.
 
 Checked before anything is believed: the session is about the very study that was asked, with this
-researcher's keys, in this network; every certificate is the roster's; every output is signed
-by its sender over one and the same agreement; every share lies on one polynomial of degree t; and
-if the study has a rule about what is shown, all say the same about that.
+researcher's keys, in this network; every certificate is the roster's, and was in force when she
+asked (``link.roster.agreed_at``); every output is signed by its sender over one and the same
+agreement; every share lies on one polynomial of degree t; and if the study has a rule about what is
+shown, all say the same about that.
 Whoever carried the result could withhold it; leave out a charge; or leave out outputs down to
 t + 1, so that the shares cannot be checked against each other, which the label then says.
 """
 
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -25,8 +27,8 @@ from upcare_mpc.errors import OpeningError, ProtocolError
 from upcare_mpc.kinds import Result
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import verify_signature
-from upcare_mpc.link.roster import check_roster
-from upcare_mpc.link.statements import spent_in, spent_statement
+from upcare_mpc.link.roster import agreed_at, check_roster
+from upcare_mpc.link.statements import check_request, spent_in, spent_statement
 from upcare_mpc.mpc.opening import Opened, open_sealed, output_statement
 from upcare_mpc.mpc.programs.contract import check_descriptor
 from upcare_mpc.privacy.accountant import Loss
@@ -67,8 +69,8 @@ class OpenedResult:
         registries: Who took part and what each has charged.
         snapshots: By registry, what names the data that it answered from; 32 bytes.
         deposits: What entered besides; None for a study without deposits.
-        papers: What the platform handed out: descriptor, certificates, sealed and signed outputs,
-            signed charges. ``open_papers`` opens them again; she alone can.
+        papers: What the platform handed out: her request, descriptor, certificates, sealed and
+            signed outputs, signed charges. ``open_papers`` opens them again; she alone can.
     """
 
     question: Question
@@ -160,10 +162,11 @@ def open_parts(
         committee=researcher.agreement.committee,
     )
     pems = [part.certificate for part in parts if part.HasField("certificate")]
-    certificates = check_roster(descriptor, pems, researcher.network)
+    agreed = _agreed(parts, study, researcher, pems)
+    certificates = check_roster(descriptor, pems, researcher.network, at=agreed)
     outputs = _outputs(parts, descriptor, certificates)
     dropped = tuple(next(iter(outputs.values())).dropped)
-    deposits = _deposits(parts, question, descriptor, certificates, dropped, researcher)
+    deposits = _deposits(parts, question, descriptor, agreed, dropped, researcher)
     opened = open_sealed(
         {index: output.sealed for index, output in outputs.items()},
         researcher.sealing,
@@ -225,6 +228,29 @@ def _descriptor(parts: Sequence[coordinator_pb2.ResultResponse]) -> Descriptor:
     return Descriptor.from_canonical(received[0])
 
 
+def _agreed(
+    parts: Sequence[coordinator_pb2.ResultResponse],
+    study: Study,
+    researcher: Researcher,
+    certificates: Sequence[str],
+) -> datetime.datetime:
+    """When the registries can have agreed, by her own request; now, if the papers hold none."""
+    now = datetime.datetime.now(datetime.UTC)
+    received = [part.request for part in parts if part.HasField("request")]
+    if not received:
+        return now
+    request = received[0]
+    asked = (request.study, request.signing_key, request.sealing_key)
+    if len(received) > 1 or asked != (
+        study.canonical(),
+        researcher.signing_key,
+        researcher.sealing_key,
+    ):
+        raise ProtocolError("a result comes with the one request that it answers")
+    check_request(request, now=min(now.timestamp(), request.not_after))
+    return agreed_at(request, certificates, now=now)
+
+
 def _outputs(
     parts: Sequence[coordinator_pb2.ResultResponse],
     descriptor: Descriptor,
@@ -281,7 +307,7 @@ def _deposits(
     parts: Sequence[coordinator_pb2.ResultResponse],
     question: Question,
     descriptor: Descriptor,
-    certificates: Sequence[x509.Certificate],
+    agreed: datetime.datetime,
     dropped: tuple[int, ...],
     researcher: Researcher,
 ) -> "Deposited | None":
@@ -296,7 +322,8 @@ def _deposits(
         parts,
         question,
         descriptor,
-        certificates,
+        researcher.network,
+        at=agreed,
         dropped=dropped,
         committee=researcher.agreement.committee,
     )

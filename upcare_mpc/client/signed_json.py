@@ -109,6 +109,9 @@ def result_json(parts: ResultParts) -> dict[str, Any]:
     """
     return {
         "descriptor": _descriptor(parts),
+        "request": next(
+            (request_json(part.request) for part in parts if part.HasField("request")), None
+        ),
         "certificates": _certificates(parts),
         "outputs": outputs_json(parts),
         "spent": [_spent_json(part.spent) for part in parts if part.HasField("spent")],
@@ -162,6 +165,11 @@ def read_result(content: Mapping[str, Any]) -> ResultParts:
     try:
         return [
             response(descriptor=_bytes(content["descriptor"])),
+            *(
+                response(request=read_request(request))
+                for request in [content["request"]]
+                if request is not None
+            ),
             *(response(certificate=pem) for pem in content["certificates"]),
             *(
                 response(
@@ -205,7 +213,7 @@ def read_result(content: Mapping[str, Any]) -> ResultParts:
                 for found in content["findings"]
             ),
         ]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, ProtocolError):
         raise ProtocolError("wanted the sealed envelope of a result") from None
 
 

@@ -12,7 +12,7 @@ import grpc.aio
 from upcare_mpc.errors import ProtocolError, RefusedError, StudyError, UpcareError
 from upcare_mpc.link.certificates import party_of_host
 
-__all__ = ["abort", "answering", "heard", "registry_of", "say"]
+__all__ = ["abort", "answering", "heard", "registry_in", "registry_of", "say"]
 
 STALL_S: Final = 60.0
 """A stream whose caller neither sends what is awaited nor takes what is sent ends after this."""
@@ -24,12 +24,19 @@ STATUS: Final[dict[type[UpcareError], Any]] = {
 }
 
 
-async def registry_of(context: Any) -> str:
-    """Return the registry that the caller's certificate names; end the call if it names none."""
+def registry_in(context: Any) -> str | None:
+    """Return the registry that the caller's certificate names; None if it has none that does."""
     for host in context.auth_context().get("x509_subject_alternative_name", ()):
         party = party_of_host(host.decode("ascii", "replace"))
         if party is not None and party[1] == "registry":
             return party[0]
+    return None
+
+
+async def registry_of(context: Any) -> str:
+    """Return the registry that the caller's certificate names; end the call if it names none."""
+    if (name := registry_in(context)) is not None:
+        return name
     await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the certificate is not a registry's")
     raise AssertionError("abort does not return")
 

@@ -38,8 +38,10 @@ UNCLOSED_S: Final = 31 * 24 * 3600
 TEND_S: Final = 3600.0
 
 Quotes = Sequence[coordinator_pb2.Quote]
-Session = Callable[[bytes, Question, study_pb2.StudyRequest, Quotes, Frozen], Awaitable[None]]
-"""Runs one session on deposits, when it is its turn."""
+Session = Callable[
+    [bytes, Question, study_pb2.StudyRequest, Sequence[str], Frozen], Awaitable[None]
+]
+"""Runs one session of these registries on deposits, when it is its turn."""
 
 
 class Collecting:
@@ -120,7 +122,7 @@ class Collecting:
         wanted = 2 * collection.threshold + 1
         if len(holders) < wanted:
             raise RefusedError(f"{wanted} of {', '.join(collection.names)} have to take part")
-        quotes = await self._willing(request, names)
+        await self.willing(request, names)
         # Of two that close at once, one comes through here; and no deposit is taken behind it.
         self._stories.move(
             row.digest, State.RUNNING, request=request.SerializeToString(deterministic=True)
@@ -130,7 +132,7 @@ class Collecting:
         self._stories.note(
             row.digest, "closing", f"{count} deposits, checked by {', '.join(holders)}"
         )
-        return count, self._convert(row.digest, question, request, quotes, collection, holders)
+        return count, self._convert(row.digest, question, request, names, collection, holders)
 
     def failed(self, key: bytes, reason: str) -> None:
         """A closed collection can be closed again, but not for ever."""
@@ -169,10 +171,11 @@ class Collecting:
                 self._stories.end(found.question, State.FAILED, "it was not closed in time")
         asyncio.get_running_loop().call_later(TEND_S, self.tend)
 
-    # -- inside ---------------------------------------------------------------------------------
-
-    async def _willing(self, request: study_pb2.StudyRequest, names: Sequence[str]) -> Quotes:
+    async def willing(self, request: study_pb2.StudyRequest, names: Sequence[str]) -> Quotes:
         """What registries say to the session, if all are willing.
+
+        Asked when a study is closed, and again right before its session is proposed: checking the
+        deposits takes time, and what a ledger refuses then is refused before an attempt is used up.
 
         Raises:
             RefusedError: One does not attend, or waits for its operator, or refuses.
@@ -187,12 +190,14 @@ class Collecting:
             raise RefusedError(in_words(reasons))
         return quotes
 
+    # -- inside ---------------------------------------------------------------------------------
+
     async def _convert(
         self,
         key: bytes,
         question: Question,
         request: study_pb2.StudyRequest,
-        quotes: Quotes,
+        names: Sequence[str],
         collection: Collection,
         holders: Sequence[str],
     ) -> None:
@@ -200,7 +205,7 @@ class Collecting:
         try:
             frozen = await self._collections.freeze(collection, holders)
             self._stories.note(key, "closing", frozen.in_words())
-            await self._session(key, question, request, quotes, frozen)
+            await self._session(key, question, request, names, frozen)
         except UpcareError as error:
             self.failed(key, str(error))
         except Exception as error:  # a study that never ends would keep its researcher waiting

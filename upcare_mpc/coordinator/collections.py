@@ -10,7 +10,7 @@ one for which it gave no receipt; it adds none, changes none, and reads none.
 import asyncio
 import datetime
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement
 from upcare_mpc.coordinator.attendance import REASON_CHARACTERS, Attendance
 from upcare_mpc.coordinator.lifecycle import choose_roster, in_words
-from upcare_mpc.deposits.collection import Collection, Holder, most_holders
+from upcare_mpc.deposits.collection import Collection, Holder, check_at_once, most_holders
 from upcare_mpc.deposits.findings import Findings, FrozenSet, freeze
 from upcare_mpc.deposits.key import HolderKey, Verify, agreed_key
 from upcare_mpc.deposits.matching import check_collection
@@ -29,7 +29,7 @@ from upcare_mpc.he.scheme import blocks_of
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.link.roster import check_roster
-from upcare_mpc.link.signers import verifier
+from upcare_mpc.link.signers import holders_verifier, verifier
 from upcare_mpc.storage.deposits import Deposits
 from upcare_mpc.storage.studies import Studies
 
@@ -39,6 +39,8 @@ KEY_S: Final = 60.0
 FINDINGS_S: Final = 30.0
 FINDINGS_A_BLOCK_S: Final = 0.2
 _DAY_S: Final = 24 * 3600
+_PROPOSED: Final = "proposed"
+"""A paper of a collection: the set of its first session, by its digest, and the findings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +49,27 @@ class Frozen:
 
     Attributes:
         collection: Whose they are.
-        present: The holders that have checked them, in the collection's order.
-        findings: What each of these found, in the same order.
+        present: The holders that have checked them and are there, in the collection's order.
+        findings: What each holder found that has checked them, there or not.
         deposits: The set that follows.
     """
 
     collection: Collection
     present: tuple[str, ...]
-    findings: tuple[deposit_pb2.SignedFindings, ...]
+    findings: Mapping[str, Findings]
     deposits: FrozenSet
+
+    @property
+    def signed(self) -> list[deposit_pb2.SignedFindings]:
+        """The findings as they are sent."""
+        return [
+            deposit_pb2.SignedFindings(
+                collection=self.collection.digest,
+                findings=findings.canonical(),
+                signature=findings.signature,
+            )
+            for findings in self.findings.values()
+        ]
 
     def in_words(self) -> str:
         """Say how many deposits enter, and why others do not."""
@@ -157,7 +171,8 @@ class Collections:
             quotes: What every registry of the study says; all are willing.
 
         Raises:
-            RefusedError: Too few registries compute, or one refuses.
+            RefusedError: Too few registries compute, or one refuses, or the researcher has too many
+                collections.
             SessionError: The key was not dealt. Like all errors, nothing is left of it.
             ProtocolError: The holders have not signed one and the same key.
         """
@@ -174,6 +189,7 @@ class Collections:
             network=self._identity.network.fingerprint,
             committee=self._agreement.committee,
         )
+        check_at_once(collection, (row.collection for row in self._deposits.live()))
         self._deposits.begin(collection, key)
         try:
             check_roster(collection, certificates, self._identity.network)
@@ -247,7 +263,9 @@ class Collections:
     async def freeze(self, collection: Collection, holders: Sequence[str]) -> Frozen:
         """Have the deposits of a closed collection checked.
 
-        A holder that fails, or is lost, is left out, and the others begin anew.
+        A holder that fails, or is lost, is left out, and the others begin anew. If a session was
+        proposed before, on another set, it stays that one: keys are pinned to it. The holders
+        that found it are not all there then, but their findings are.
 
         Args:
             collection: Closed.
@@ -279,20 +297,23 @@ class Collections:
             lost += awaited.failed.items()
             present = tuple(name for name in present if name not in awaited.failed)
         said = [awaited.heard[name] for name in present]
-        frozen = await asyncio.to_thread(freeze, collection, said, self._verify(collection))
-        return Frozen(
-            collection=collection,
-            present=present,
-            findings=tuple(
-                deposit_pb2.SignedFindings(
-                    collection=collection.digest,
-                    findings=findings.canonical(),
-                    signature=findings.signature,
-                )
-                for findings in said
-            ),
-            deposits=frozen,
-        )
+        found = await asyncio.to_thread(self._frozen, collection, present, said)
+        papers = self._studies.papers(collection.digest, _PROPOSED)
+        if not papers or found.deposits.digest.hex() in papers:
+            return found
+        (content,) = papers.values()
+        signed = coordinator_pb2.Proposal.FromString(content).findings
+        first = [Findings.from_canonical(one.findings, one.signature) for one in signed]
+        return await asyncio.to_thread(self._frozen, collection, present, first)
+
+    def propose(self, frozen: Frozen) -> None:
+        """Note that a session is proposed on a set; the first one is that of all to come."""
+        digest = frozen.collection.digest
+        if not self._studies.papers(digest, _PROPOSED):
+            proposed = coordinator_pb2.Proposal(findings=frozen.signed)
+            name, content = frozen.deposits.digest.hex(), proposed.SerializeToString()
+            self._studies.put_paper(digest, _PROPOSED, name, content)
+        self._deposits.count_attempt(digest)
 
     def discard(self, collection: Collection) -> None:
         """A collection is over: its deposits go, and what the holders have of its key."""
@@ -346,6 +367,17 @@ class Collections:
         finally:
             del self._awaited[collection.digest]
         return awaited
+
+    def _frozen(
+        self, collection: Collection, present: tuple[str, ...], said: Sequence[Findings]
+    ) -> Frozen:
+        """Work out the set that follows from some findings, for holders that are there."""
+        now = datetime.datetime.now(datetime.UTC)
+        verify = holders_verifier(collection, said, self._identity.network, at=now)
+        deposits = freeze(collection, said, verify)
+        findings = {found.holder: found for found in said}
+        there = tuple(name for name in present if name in findings)
+        return Frozen(collection=collection, present=there, findings=findings, deposits=deposits)
 
     def _verify(self, collection: Collection) -> Verify:
         papers = self._studies.papers(collection.digest, "certificate")

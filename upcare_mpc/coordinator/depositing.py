@@ -3,6 +3,10 @@
 What is checked here keeps collections apart and bounded: who deposits, with whose word, once, and
 no more bytes than a deposit has. Payloads are not looked at. Holders rely on none of it: they check
 all they take.
+
+Uploads have places. A registry has its own, by its certificate; a patient has one by her ticket,
+which stands in the first piece. Until that piece is there, and its ticket is good, an upload has no
+place. Adversary: whoever has neither sends as slowly as he likes and keeps nobody waiting.
 """
 
 import asyncio
@@ -17,7 +21,7 @@ from typing import IO, Any, Final
 import grpc
 
 from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2, deposit_pb2_grpc
-from upcare_mpc.coordinator.callers import answering, heard, registry_of, say
+from upcare_mpc.coordinator.callers import answering, heard, registry_in, registry_of, say
 from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.deposits.envelopes import most_bytes
 from upcare_mpc.deposits.receipt import Receipt
@@ -32,8 +36,9 @@ from upcare_mpc.storage.studies import Studies
 __all__ = ["CollectingService", "DepositingService"]
 
 MAX_UPLOADS: Final = 64
-MAX_UPLOADS_A_HOST: Final = 16
-"""Deposits that arrive at once, in all and from one address."""
+"""Patients' deposits that arrive at once."""
+MAX_UPLOADS_A_PATIENT: Final = 2  # the second when a line broke and nobody has noticed yet
+MAX_UPLOADS_A_REGISTRY: Final = 4
 
 CHECKS_AT_ONCE: Final = 2  # each with the whole deposit in memory
 
@@ -54,7 +59,7 @@ class DepositingService(deposit_pb2_grpc.DepositingServicer):
         self._deposits = deposits
         self._studies = studies
         self._identity = identity
-        self._uploads: Counter[str] = Counter()
+        self._uploads: Counter[str | bytes] = Counter()
         self._checks = asyncio.Semaphore(CHECKS_AT_ONCE)
 
     async def Open(self, _request: Any, context: Any) -> Any:  # noqa: N802
@@ -73,23 +78,17 @@ class DepositingService(deposit_pb2_grpc.DepositingServicer):
 
     async def Deposit(self, _requests: Any, context: Any) -> Any:  # noqa: N802
         """Take a deposit and give the receipt."""
-        with self._one_more(context.peer()) as free:
-            if not free:
-                await context.abort(
-                    grpc.StatusCode.RESOURCE_EXHAUSTED,
-                    "too many deposits are on their way at once; try again in a minute",
-                )
-            try:
-                async with (
-                    asyncio.timeout(UPLOAD_S),
-                    answering(context, {ProtocolError: grpc.StatusCode.INVALID_ARGUMENT}),
-                ):
-                    receipt = await self._taken(context)
-            except TimeoutError:
-                await context.abort(
-                    grpc.StatusCode.DEADLINE_EXCEEDED,
-                    f"a deposit is on its way for {UPLOAD_S:g} s at most",
-                )
+        try:
+            async with (
+                asyncio.timeout(UPLOAD_S),
+                answering(context, {ProtocolError: grpc.StatusCode.INVALID_ARGUMENT}),
+            ):
+                receipt = await self._taken(context)
+        except TimeoutError:
+            await context.abort(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                f"a deposit is on its way for {UPLOAD_S:g} s at most",
+            )
         return deposit_pb2.DepositResponse(receipt=receipt)
 
     def _described(self, row: CollectionRow) -> deposit_pb2.Description:
@@ -110,6 +109,19 @@ class DepositingService(deposit_pb2_grpc.DepositingServicer):
         if message is None:
             raise ProtocolError("a deposit comes in pieces, the first with its collection's digest")
         row = await _known(self._deposits, message.collection, context)
+        caller: str | bytes | None = registry_in(context)
+        if caller is None:
+            caller = await asyncio.to_thread(self._patient, row.collection, message.piece)
+        with self._one_more(caller) as free:
+            if not free:
+                await context.abort(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    "too many deposits are on their way at once; try again in a minute",
+                )
+            return await self._received(row, message, context)
+
+    async def _received(self, row: CollectionRow, message: Any, context: Any) -> bytes:
+        """Take all pieces, the first of which is here."""
         most, length = most_bytes(row.collection), 0
         with self._deposits.arriving(row.collection.digest) as file:
             while message is not None:
@@ -163,17 +175,35 @@ class DepositingService(deposit_pb2_grpc.DepositingServicer):
             receipt=receipt,
         )
 
+    def _patient(self, collection: Collection, piece: bytes) -> bytes:
+        """Whose upload it is by its first piece: a patient's key, checked by her ticket.
+
+        A registry that comes without its certificate can show only by its signature, at the end of
+        the deposit, who it is: all such uploads count as one caller's.
+
+        Raises:
+            ProtocolError: What stands before the payload is not there, or the ticket is not good.
+        """
+        begun, now = Deposit.begun(piece), datetime.datetime.now(datetime.UTC)
+        begun.check_begun(collection, certifier(self._identity.network, now=now))
+        return b"" if begun.role == "registry" else collection.digest + begun.submitter
+
     @contextmanager
-    def _one_more(self, peer: str) -> Iterator[bool]:
-        host = peer.rpartition(":")[0]
-        if self._uploads.total() >= MAX_UPLOADS or self._uploads[host] >= MAX_UPLOADS_A_HOST:
+    def _one_more(self, caller: str | bytes) -> Iterator[bool]:
+        """Count an upload, of a registry by its name or of a patient, while it lasts."""
+        if isinstance(caller, str):
+            free = self._uploads[caller] < MAX_UPLOADS_A_REGISTRY
+        else:
+            patients = sum(n for who, n in self._uploads.items() if isinstance(who, bytes))
+            free = patients < MAX_UPLOADS and self._uploads[caller] < MAX_UPLOADS_A_PATIENT
+        if not free:
             yield False
             return
-        self._uploads[host] += 1
+        self._uploads[caller] += 1
         try:
             yield True
         finally:
-            self._uploads[host] -= 1
+            self._uploads[caller] -= 1
             self._uploads += Counter()  # forgets those at zero
 
 

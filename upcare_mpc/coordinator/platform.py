@@ -32,7 +32,7 @@ from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.link.statements import check_authorization, check_request, question_digest
 from upcare_mpc.storage.deposits import Deposits
-from upcare_mpc.storage.studies import Studies, StudyEvent, StudyRow
+from upcare_mpc.storage.studies import LINES, Studies, StudyEvent, StudyRow
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
 
@@ -40,6 +40,7 @@ __all__ = ["Platform"]
 
 Verdict = coordinator_pb2.Quote
 STUDIES_A_KEY = 1000  # that the platform keeps
+_STORED = ["stored", State.DONE]
 
 
 def _now() -> datetime.datetime:
@@ -90,6 +91,9 @@ class Platform:
 
         Returns:
             Digest of the study, and whether it was already there.
+
+        Raises:
+            RefusedError: As ``_admit``; or the study has been tried too often.
         """
         question = self._question(request)
         key = question_digest(question.digest, request.signing_key)
@@ -105,12 +109,18 @@ class Platform:
         if not fresh:
             row = self.studies.get(key)
             if row.state == State.DONE and await self._still_answers(row, question, request):
-                self._note(key, "stored", "answered before: the stored result, at no cost")
-                self._note(key, State.DONE, "the result is ready")
+                if [event.kind for event in self.studies.events(key)[-2:]] != _STORED:
+                    self._note(key, "stored", "answered before: the stored result, at no cost")
+                    self._note(key, State.DONE, "the result is ready")
                 return question.digest, True
             # Read again: while the registries were asked, another submission may have begun.
             if not State(self.studies.get(key).state).final:
                 return question.digest, True
+            if self.studies.lines(key) >= LINES:
+                raise RefusedError(
+                    f"this study has been tried too often: wanted at most {LINES} lines of story "
+                    "before another attempt; ask it with another title"
+                )
             self.studies.renew(
                 key,
                 request=request.SerializeToString(deterministic=True),
@@ -174,7 +184,7 @@ class Platform:
     def result(
         self, authorization: study_pb2.Authorization
     ) -> list[coordinator_pb2.ResultResponse]:
-        """Everything of a finished study: descriptor, certificates, outputs, charges.
+        """Everything of a finished study: descriptor, request, certificates, outputs, charges.
 
         Raises:
             RefusedError: It is not finished, or ended without a result.
@@ -187,6 +197,7 @@ class Platform:
             kind: self.studies.papers(row.session, kind)
             for kind in (
                 "descriptor",
+                "request",
                 "certificate",
                 "output",
                 "spent",
@@ -199,6 +210,10 @@ class Platform:
         response = coordinator_pb2.ResultResponse
         return [
             response(descriptor=descriptor),
+            *(
+                response(request=study_pb2.StudyRequest.FromString(content))
+                for content in papers["request"].values()
+            ),
             *(response(certificate=papers["certificate"][name].decode()) for name in names),
             *(
                 response(output=study_pb2.Output.FromString(content))
@@ -214,11 +229,6 @@ class Platform:
                 for content in papers["findings"].values()
             ),
         ]
-
-    def listed(self, authorization: study_pb2.Authorization) -> list[coordinator_pb2.Listed]:
-        """The studies of whoever asks, newest first, and how far each is."""
-        check_authorization(authorization, "list", now=time.time())
-        return [_listed(row) for row in self.studies.rows_of(authorization.signing_key.hex())]
 
     # -- one question ---------------------------------------------------------------------------
 
@@ -292,12 +302,13 @@ class Platform:
         key: bytes,
         question: Question,
         request: study_pb2.StudyRequest,
-        quotes: Quotes,
+        names: Sequence[str],
         frozen: Frozen,
     ) -> None:
-        """Run one session on deposits, when it is its turn."""
+        """Run one session on deposits, when it is its turn and the registries are still willing."""
         async with self._turn(key):
-            self.deposits.count_attempt(frozen.collection.digest)
+            quotes = await self._collecting.willing(request, names)
+            self._collections.propose(frozen)
             await self._run(key, question, request, quotes, frozen)
 
     async def _run(
@@ -329,6 +340,7 @@ class Platform:
             self.studies.put_paper(session, kind, party, content)
 
         store("descriptor", "", descriptor.canonical())
+        store("request", "", request.SerializeToString(deterministic=True))
         for member, pem in zip(descriptor.roster, certificates, strict=True):
             store("certificate", member.name, pem.encode())
         self.studies.attempt(key, session, time=_now())
@@ -336,7 +348,7 @@ class Platform:
             self._stories.move(key, State.RUNNING)
         else:  # it is running since it was closed
             store("collection", "", frozen.collection.canonical())
-            for name, findings in zip(frozen.present, frozen.findings, strict=True):
+            for name, findings in zip(frozen.findings, frozen.signed, strict=True):
                 store("findings", name, findings.SerializeToString(deterministic=True))
 
         def note(phase: str, text: str) -> None:
@@ -442,15 +454,3 @@ class Platform:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _listed(row: StudyRow) -> coordinator_pb2.Listed:
-    study = Study.from_canonical(row.canonical)
-    return coordinator_pb2.Listed(
-        study_digest=study.digest,
-        title=study.title,
-        state=row.state,
-        reason=row.error or "",
-        submitted=datetime.datetime.fromisoformat(row.created).timestamp(),
-        changed=datetime.datetime.fromisoformat(row.updated).timestamp(),
-    )

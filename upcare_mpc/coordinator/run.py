@@ -149,7 +149,7 @@ class Run:
         )
         if self.frozen is not None:
             proposal.collection = self.frozen.collection.canonical()
-            proposal.findings.extend(self.frozen.findings)
+            proposal.findings.extend(self.frozen.signed)
         try:
             approvals = await self.attendance.all_approve(self.names, proposal=proposal)
         except RefusedError as error:

@@ -26,6 +26,7 @@ from upcare_mpc.config import PlatformFile
 from upcare_mpc.coordinator.board import BoardService, FilingService
 from upcare_mpc.coordinator.callers import abort, registry_of
 from upcare_mpc.coordinator.depositing import CollectingService, DepositingService
+from upcare_mpc.coordinator.listing import listed
 from upcare_mpc.coordinator.platform import Platform
 from upcare_mpc.coordinator.vaults import FetchingService, KeepingService, Vaults
 from upcare_mpc.errors import ConfigError, ProtocolError, UpcareError
@@ -161,10 +162,9 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):
     async def List(self, request: Any, context: Any) -> Any:  # noqa: N802
         """What this researcher has asked."""
         try:
-            studies = self._platform.listed(request.authorization)
+            return await listed(self._platform.studies, request)
         except UpcareError as error:
             await abort(context, error)
-        return coordinator_pb2.ListResponse(studies=studies)
 
     async def Catalogue(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         """What registries state about their data; for whoever asks."""

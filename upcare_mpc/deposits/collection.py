@@ -10,16 +10,27 @@ Everything in it is public.
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from upcare_mpc.errors import ProtocolError
+from upcare_mpc.errors import ProtocolError, RefusedError
 from upcare_mpc.he.parameters import MAX_DEPOSITS
 
-__all__ = ["ENVELOPES", "MAX_DEPOSITS", "Collection", "Holder", "most_holders"]
+__all__ = [
+    "ENVELOPES",
+    "MAX_AT_ONCE",
+    "MAX_DEPOSITS",
+    "Collection",
+    "Holder",
+    "check_at_once",
+    "most_holders",
+]
 
 ENVELOPES: Final = ("rlwe", "sealed")
 MAX_CELLS: Final = 1 << 20
+MAX_AT_ONCE: Final = 8
+"""Collections of one researcher that are not over, by her signing key."""
 _MOST_HOLDERS: Final = 7
 _MAX_BYTES: Final = 64 << 10
 _VERSION: Final = 1
@@ -190,3 +201,21 @@ class Collection:
         if collection.canonical() != received:
             raise ProtocolError("a collection is not in canonical form")
         return collection
+
+
+def check_at_once(collection: Collection, live: Iterable[Collection]) -> None:
+    """Check that its researcher has few enough others; platform and holders ask this.
+
+    Args:
+        collection: Which is about to begin.
+        live: All that are not over, or whose key is held.
+
+    Raises:
+        RefusedError: She has not.
+    """
+    hers = sum(other.signing_key == collection.signing_key for other in live)
+    if hers >= MAX_AT_ONCE:
+        raise RefusedError(
+            f"wanted at most {MAX_AT_ONCE} collections of one researcher at once, "
+            f"and {hers} are not over: close one first"
+        )

@@ -52,6 +52,7 @@ class Findings:
         deposits: Digest of their list (``list_digest``).
         present: The holders among whom the checks are shared, in the collection's order.
         holder: Whose findings these are.
+        certificate: PEM, of the holder: whoever was lost afterwards is in no session's roster.
         refused: Place to reason, of those that it has checked and refuses.
         registries: Place to name, of those that it has checked and accepts as a registry's table.
         signature: By its certificate's key.
@@ -62,6 +63,7 @@ class Findings:
     deposits: bytes
     present: tuple[str, ...]
     holder: str
+    certificate: bytes
     refused: Mapping[int, str]
     registries: Mapping[int, str] = field(default_factory=dict)
     signature: bytes = b""
@@ -76,6 +78,7 @@ class Findings:
                 "deposits": self.deposits.hex(),
                 "present": list(self.present),
                 "holder": self.holder,
+                "certificate": self.certificate.decode("ascii"),
                 "refused": sorted(self.refused.items()),
                 "registries": sorted(self.registries.items()),
             }
@@ -104,6 +107,7 @@ class Findings:
                 deposits=bytes.fromhex(content["deposits"]),
                 present=tuple(str(name) for name in content["present"]),
                 holder=str(content["holder"]),
+                certificate=str(content["certificate"]).encode("ascii"),
                 refused={int(place): str(reason) for place, reason in content["refused"]},
                 registries={int(place): str(name) for place, name in content["registries"]},
                 signature=signature,

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from upcare_mpc.deposits import statement
 from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.errors import ProtocolError
-from upcare_mpc.study.packed import pack, unpack
+from upcare_mpc.study.packed import pack, unpack, unpack_first
 
 __all__ = ["MAX_DEPOSIT_BYTES", "NONCE_BYTES", "POINT_BYTES", "Certify", "Deposit", "Ticket"]
 
@@ -35,6 +35,7 @@ POINT_BYTES: Final = 65  # of P-256, uncompressed
 _MAX_TICKET: Final = 1 << 10
 _TICKET: Final = b"UDT1"
 _DEPOSIT: Final = b"UDP1"
+_BEFORE_PAYLOAD: Final = 6  # fields
 
 Certify = Callable[[bytes, bytes, bytes], str]
 """Called with a certificate (PEM), a statement and a signature; returns the name of the registry of
@@ -154,7 +155,21 @@ class Deposit:
         Raises:
             ProtocolError: These are not the bytes of a deposit.
         """
-        fields = unpack(_DEPOSIT, encoded, most=MAX_DEPOSIT_BYTES)
+        return cls._of(unpack(_DEPOSIT, encoded, most=MAX_DEPOSIT_BYTES))
+
+    @classmethod
+    def begun(cls, first: bytes) -> "Deposit":
+        """Decode all that stands before the payload, from the first bytes of a deposit.
+
+        Payload and signature are empty.
+
+        Raises:
+            ProtocolError: These are not the first bytes of a deposit, or too few.
+        """
+        return cls._of([*unpack_first(_DEPOSIT, first, fields=_BEFORE_PAYLOAD), b"", b""])
+
+    @classmethod
+    def _of(cls, fields: list[bytes]) -> "Deposit":
         if len(fields) != 8 or len(fields[0]) != 32 or len(fields[5]) != NONCE_BYTES:
             raise ProtocolError("these are not the bytes of a deposit")
         collection, role, submitter, ticket, certificate, nonce, payload, signature = fields
@@ -178,8 +193,7 @@ class Deposit:
             ProtocolError: It is of another collection, of nobody who may deposit in this one, or
                 not signed by its submitter.
         """
-        if self.collection != collection.digest:
-            raise ProtocolError("the deposit is for another collection")
+        self.check_begun(collection, certify)
         if self.role == "registry":
             name = certify(self.certificate, self.statement(), self.signature)
             if self.ticket or self.submitter != name.encode():
@@ -187,13 +201,25 @@ class Deposit:
             if name not in collection.depositors:
                 raise ProtocolError(f"{name} deposits nothing in this collection")
             return
+        _check_signature(self.submitter, self.statement(), self.signature)
+
+    def check_begun(self, collection: Collection, certify: Certify) -> None:
+        """Check what stands before the payload: the collection, and a patient's ticket.
+
+        Raises:
+            ProtocolError: It is of another collection, or no registry that vouches for patients
+                in this one has given its word for the patient's key.
+        """
+        if self.collection != collection.digest:
+            raise ProtocolError("the deposit is for another collection")
+        if self.role == "registry":  # nothing is shown before its signature
+            return
         ticket = Ticket.from_bytes(self.ticket)
         if ticket.collection != collection.digest or ticket.key != self.submitter:
             raise ProtocolError("the ticket is of another patient or collection")
         name = certify(self.certificate, ticket.statement(), ticket.signature)
         if name != ticket.registry or name not in collection.vouchers:
             raise ProtocolError("the ticket is not of a registry that vouches in this collection")
-        _check_signature(self.submitter, self.statement(), self.signature)
 
 
 def _check_signature(point: bytes, signed: bytes, signature: bytes) -> None:

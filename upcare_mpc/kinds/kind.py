@@ -37,6 +37,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Statistic: TypeAlias = Mapping[str, float | int | str | None]
 
 Z95: Final = 1.959963984540054  # 97.5 % point of the normal law
+_RARE: Final = 0.05  # variance, in units, below which a sum of draws is 0 more than 19 times in 20
+_SELDOM: Final = 0.01  # below which it is 0 even if it has a few times as many draws as it seems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,14 +115,20 @@ class NoiseLaw:
     def farthest(self, concentration: npt.ArrayLike) -> Floats:
         """How far 95 % of the noise alone moves a weighted sum, as ``reach`` is measured.
 
-        Where noise is rare (epsilon above 4 or so), a sum of it is mostly 0, else a whole unit in
-        one cell, and no normal law. If that is more likely than 1 in 20, this is at least such a
+        Draws are whole numbers, so a sum of few of them jumps, and the normal law is passed by up
+        to half a jump (the continuity correction): half of a typical weight is added, where there
+        is more than one draw. Where noise is rare (epsilon above 4 or so), a sum of it is mostly 0,
+        else a whole unit in one cell. If that is more likely than 1 in 20, this is at least such a
         unit: the fourth root of the concentration is no less than the largest weight.
         """
         concentrated = np.asarray(concentration, dtype=np.float64)
-        rare = self.variance * self.weight**2 > 0.05 * concentrated
-        unit = np.where(rare, concentrated**0.25 / self.weight, 0)
-        farthest: Floats = np.maximum(self.reach(concentrated), unit)
+        variance = self.variance * self.weight**2
+        others = np.maximum(1 - concentrated, 0)
+        jump = np.where(variance > _SELDOM * concentrated, np.sqrt(concentrated * others), 0)
+        unit = np.where(variance > _RARE * concentrated, concentrated**0.25, 0)
+        farthest: Floats = np.maximum(
+            self.reach(concentrated) + jump / 2 / self.weight, unit / self.weight
+        )
         return farthest
 
 

@@ -99,12 +99,7 @@ class Network:
         Raises:
             ConfigError: One line that says which of these fails.
         """
-        if len(pem) > _MAX_PEM:
-            raise ConfigError("a certificate may have 8 KiB")
-        try:
-            certificate = x509.load_pem_x509_certificate(pem.encode())
-        except _MALFORMED as error:
-            raise ConfigError("a certificate cannot be read") from error
+        certificate = read_certificate(pem)
         name, role = _named_party(certificate)
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if not begin <= now <= end:
@@ -122,6 +117,20 @@ class Network:
             raise ConfigError(f"the certificate of {name} is not of this network") from error
         fingerprint = certificate.fingerprint(hashes.SHA256())
         return Party(name=name, role=role, fingerprint=fingerprint), certificate
+
+
+def read_certificate(pem: str) -> x509.Certificate:
+    """Read a certificate that nobody has checked; ``Network.verify`` does.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if len(pem) > _MAX_PEM:
+        raise ConfigError("a certificate may have 8 KiB")
+    try:
+        return x509.load_pem_x509_certificate(pem.encode())
+    except _MALFORMED as error:
+        raise ConfigError("a certificate cannot be read") from error
 
 
 def _named_party(certificate: x509.Certificate) -> tuple[str, Role]:

@@ -5,16 +5,18 @@ had a connection to that registry. What counts is the network's certificate auth
 """
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from cryptography import x509
 
 from upcare_mpc.access.papers import Certify
+from upcare_mpc.deposits.collection import Collection
+from upcare_mpc.deposits.findings import Findings
 from upcare_mpc.deposits.key import Verify
 from upcare_mpc.errors import ConfigError, ProtocolError
 from upcare_mpc.link.certificates import Network, verify_signature
 
-__all__ = ["certifier", "verifier"]
+__all__ = ["certifier", "holders_verifier", "verifier"]
 
 
 def certifier(network: Network, *, now: datetime.datetime) -> Certify:
@@ -52,3 +54,34 @@ def verifier(certificates: Mapping[str, str]) -> Verify:
         verify_signature(keys[name], statement, signature)
 
     return verify
+
+
+def holders_verifier(
+    collection: Collection,
+    findings: Iterable[Findings],
+    network: Network,
+    *,
+    at: datetime.datetime,
+) -> Verify:
+    """Return the check of a signature by one of a collection's holders, who have found something.
+
+    Args:
+        collection: Names the holders' certificates.
+        findings: Hold the certificates; nothing of them is checked yet.
+        network: Whose certificates count.
+        at: When they have to be in force, UTC.
+
+    Raises:
+        ProtocolError: One is not by a holder, or comes with another certificate than the
+            collection names.
+        ConfigError: One is not in force then, or of another network.
+    """
+    certificates: dict[str, str] = {}
+    for found in findings:
+        wanted = collection.holders[collection.place(found.holder)].certificate
+        pem = found.certificate.decode("ascii")
+        party, _ = network.verify(pem, now=at)
+        if (party.name, party.role, party.fingerprint) != (found.holder, "registry", wanted):
+            raise ProtocolError(f"the findings of {found.holder} come without its certificate")
+        certificates[found.holder] = pem
+    return verifier(certificates)

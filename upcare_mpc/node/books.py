@@ -60,6 +60,18 @@ class Books:
             lambda _: approval.refuse(question=question, snapshot=self._snapshot, reason=reason)
         )
 
+    def check(self, question: Question, session: bytes, request: study_pb2.StudyRequest) -> None:
+        """Refuse what ``agree`` would refuse for the budget or the operator; changes nothing.
+
+        Raises:
+            RefusedError, BudgetExceeded: As ``agree``.
+        """
+        entries = self._journal.entries()
+        Ledger.replay(self._policy.caps, entries).check(charge(question))
+        if not self._policy.automatic:
+            asked = question_digest(question.digest, request.signing_key)
+            approval.use(entries, question=asked, snapshot=self._snapshot, session=session)
+
     def agree(self, question: Question, session: bytes, request: study_pb2.StudyRequest) -> None:
         """Agree to one session: use up the request, reserve the charge, use up the approval.
 

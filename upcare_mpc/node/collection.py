@@ -14,6 +14,7 @@ it, on disk, before it approves.
 """
 
 import asyncio
+import datetime
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -31,7 +32,7 @@ from upcare_mpc.errors import ProtocolError, RefusedError, SessionError, UpcareE
 from upcare_mpc.kinds.answers import one_hot_tables
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.certificates import Identity
-from upcare_mpc.link.signers import verifier
+from upcare_mpc.link.signers import holders_verifier
 from upcare_mpc.node.assignment import Deposited
 from upcare_mpc.node.books import Books
 from upcare_mpc.node.checking import Checked, Checks, checked_apart
@@ -259,6 +260,7 @@ class Collector:
             deposits=bytes(closing.deposits),
             present=present,
             holder=name,
+            certificate=self.identity.certificate_pem,
             refused=checked.refused,
             registries=checked.registries,
         ).signed(self.identity.sign)
@@ -285,13 +287,16 @@ class Collector:
         )
         if collection.signing_key != descriptor.signing_key:
             raise ProtocolError("the collection is for another researcher")
-        named = {holder.name: holder.certificate for holder in collection.holders}
-        pems = zip(descriptor.roster, proposal.certificates, strict=True)
-        holders = {m.name: pem for m, pem in pems if named.get(m.name) == m.certificate}
         findings = [Findings.from_canonical(f.findings, f.signature) for f in proposal.findings]
-        frozen = freeze(collection, findings, verifier(holders))
-        seats = {member.name for member in descriptor.roster[: descriptor.parties]}
-        if frozen.digest != descriptor.deposits or not seats <= set(findings[0].present):
+        now, network = datetime.datetime.now(datetime.UTC), self.identity.network
+        frozen = freeze(
+            collection, findings, holders_verifier(collection, findings, network, at=now)
+        )
+        checked = {
+            (h.name, h.certificate) for h in collection.holders if h.name in findings[0].present
+        }
+        seats = {(m.name, m.certificate) for m in descriptor.roster[: descriptor.parties]}
+        if frozen.digest != descriptor.deposits or not seats <= checked:
             raise ProtocolError("the session is on other deposits than its holders have found")
         return collection, frozen
 

@@ -21,7 +21,7 @@ from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
 from upcare_mpc._proto.upcare.deposit.v1 import deposit_pb2
 from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.config import Agreement, PartyFile
-from upcare_mpc.deposits.collection import Collection
+from upcare_mpc.deposits.collection import Collection, check_at_once
 from upcare_mpc.deposits.key import HolderKey
 from upcare_mpc.deposits.matching import check_collection
 from upcare_mpc.errors import ProtocolError, RefusedError, SessionError, UpcareError
@@ -183,6 +183,8 @@ class KeyDealer:
         if self.holdings.get(collection.digest) is not None:
             raise RefusedError("has held a key of this collection before")
         self.holdings.check_room()
+        held = (read_papers(row.papers)[0] for row in self.holdings.held())
+        check_at_once(collection, held)  # it binds: one key is dealt at a time
         self._begun = _Begun(
             collection=collection, certificates=certificates, pems=list(proposal.certificates)
         )

@@ -88,8 +88,9 @@ class NodeSession:
     ) -> tuple["NodeSession", study_pb2.Approval]:
         """Check a proposed session, burn its noise, agree to it in the books, count, and sign.
 
-        The key of its deposits is pinned first, then the noise is burnt; and both stay so whatever
-        comes of the session.
+        What the ledger or the operator refuses is refused before anything is used up. Then the key
+        of its deposits is pinned, then the noise is burnt; and both stay so whatever comes of the
+        session.
 
         Raises:
             UpcareError: Any check fails; then nothing is reserved and the session is dead here.
@@ -115,6 +116,8 @@ class NodeSession:
         computes = descriptor.place(party.name) < descriptor.parties
         if computes and not party.computes:
             raise ProtocolError(f"{party.name} does not compute, but the session wants it to")
+        # Nothing is awaited between this and ``agree``: what it allows is allowed then.
+        books.check(question, descriptor.digest, proposal.request)
         deposited = None
         if descriptor.deposits:
             deposited = collector.admit(proposal, question, descriptor)

@@ -7,15 +7,19 @@ module only makes each change of them atomic.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, RowMapping, and_, func, or_, select
 
 from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
 from upcare_mpc.journal import utc_text
 from upcare_mpc.storage.database import Database
 from upcare_mpc.storage.schema import EVENTS, PAPERS, STUDIES
 
-__all__ = ["Studies", "StudyEvent", "StudyRow"]
+__all__ = ["LINES", "Studies", "StudyEvent", "StudyRow"]
+
+LINES: Final = 1000
+"""Of a study's progress, the latest; older ones are forgotten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +115,29 @@ class Studies:
         with self._database.read() as connection:
             return frozenset(connection.execute(query).scalars())
 
-    def rows_of(self, researcher: str) -> tuple[StudyRow, ...]:
-        """Return one researcher's studies, newest first."""
+    def page(
+        self, researcher: str, *, after: bytes | None = None, limit: int
+    ) -> tuple[StudyRow, ...]:
+        """Return some of one researcher's studies, newest first.
+
+        Args:
+            researcher: Her key.
+            after: Digest of a study of hers: only those behind it. None: from the newest on.
+            limit: How many at most.
+
+        Raises:
+            StudyError: She has no study with this digest.
+        """
         query = select(STUDIES).where(STUDIES.c.researcher == researcher)
-        newest = query.order_by(STUDIES.c.created.desc(), STUDIES.c.digest)
         with self._database.read() as connection:
+            if after is not None:
+                last = _known(connection, after)
+                if last.researcher != researcher:
+                    raise StudyError(f"study {_short(after)} is another researcher's")
+                older = STUDIES.c.created < last.created
+                same = STUDIES.c.created == last.created
+                query = query.where(or_(older, and_(same, STUDIES.c.digest > last.digest)))
+            newest = query.order_by(STUDIES.c.created.desc(), STUDIES.c.digest).limit(limit)
             return tuple(_row(row) for row in connection.execute(newest).mappings())
 
     def all(self) -> tuple[StudyRow, ...]:
@@ -180,19 +202,26 @@ class Studies:
             )
 
     def add_event(self, digest: bytes, *, kind: str, text: str, time: datetime) -> int:
-        """Append a line to the study's progress and return its number."""
+        """Append a line to the study's progress and return its number; keep the last ``LINES``."""
         with self._database.write() as connection:
             _known(connection, digest)
-            last = connection.execute(
-                select(func.max(EVENTS.c.sequence)).where(EVENTS.c.study == digest)
-            ).scalar_one()
-            sequence = int(last or 0) + 1
+            sequence = _lines(connection, digest) + 1
+            connection.execute(
+                EVENTS.delete().where(
+                    EVENTS.c.study == digest, EVENTS.c.sequence <= sequence - LINES
+                )
+            )
             connection.execute(
                 EVENTS.insert().values(
                     study=digest, sequence=sequence, time=utc_text(time), kind=kind, text=text
                 )
             )
             return sequence
+
+    def lines(self, digest: bytes) -> int:
+        """How many lines the study's progress has ever had."""
+        with self._database.read() as connection:
+            return _lines(connection, digest)
 
     def events(self, digest: bytes, *, after: int = 0) -> tuple[StudyEvent, ...]:
         """Return the lines after number ``after``, in order."""
@@ -244,6 +273,11 @@ def _find(connection: Connection, digest: bytes) -> StudyRow | None:
     query = select(STUDIES).where(STUDIES.c.digest == digest)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _row(row)
+
+
+def _lines(connection: Connection, digest: bytes) -> int:
+    last = select(func.max(EVENTS.c.sequence)).where(EVENTS.c.study == digest)
+    return int(connection.execute(last).scalar_one() or 0)
 
 
 def _known(connection: Connection, digest: bytes) -> StudyRow:

@@ -8,7 +8,7 @@ A length is 4 bytes, big-endian. So no field runs into the next.
 
 from upcare_mpc.errors import ProtocolError
 
-__all__ = ["framed", "pack", "unpack"]
+__all__ = ["framed", "pack", "unpack", "unpack_first"]
 
 _LENGTH_BYTES = 4
 
@@ -39,9 +39,36 @@ def unpack(version: bytes, encoded: bytes, *, most: int) -> list[bytes]:
     fields = []
     at = len(version)
     while at < len(encoded):
-        start = at + _LENGTH_BYTES
-        at = start + int.from_bytes(encoded[at:start])
-        if start > len(encoded) or at > len(encoded):
-            raise ProtocolError("a field is cut")
-        fields.append(encoded[start:at])
+        field, at = _field(encoded, at)
+        fields.append(field)
     return fields
+
+
+def unpack_first(version: bytes, begun: bytes, *, fields: int) -> list[bytes]:
+    """Decode the first fields from the first bytes of what ``pack`` gives.
+
+    Args:
+        version: What the bytes begin with.
+        begun: From anybody; whatever comes behind these fields is not looked at.
+        fields: How many.
+
+    Raises:
+        ProtocolError: They are of another version, or these fields are not all there.
+    """
+    if not begun.startswith(version):
+        raise ProtocolError(f"bytes of version {version.decode()} were expected")
+    found = []
+    at = len(version)
+    for _ in range(fields):
+        field, at = _field(begun, at)
+        found.append(field)
+    return found
+
+
+def _field(encoded: bytes, at: int) -> tuple[bytes, int]:
+    """Read the field at a place, and where it ends."""
+    start = at + _LENGTH_BYTES
+    end = start + int.from_bytes(encoded[at:start])
+    if start > len(encoded) or end > len(encoded):
+        raise ProtocolError("a field is cut")
+    return encoded[start:end], end

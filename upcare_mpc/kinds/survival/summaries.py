@@ -48,43 +48,41 @@ def restricted_means(
     """Return the restricted mean of each arm, and the difference where there are two."""
     mean = RestrictedMean.of(exits, table, noise, grid=grid, until_days=until)
     known = table.estimable[:, : mean.last + 1].min(axis=-1)
-    found: dict[str, Statistic] = {}
-    for number, arm in enumerate(arms):
-        found[f"restricted mean: {arm}"] = _days(
+    bounds = (*mean.dp_interval(), *mean.ci_interval())
+    found = {
+        f"restricted mean: {arm}": _days(
             float(mean.days[number]),
-            float(mean.noise_error[number]),
-            float(mean.error[number]),
+            [float(bound[number]) for bound in bounds],
             until=until,
             known=bool(known[number]),
-            least=0.0,
         )
+        for number, arm in enumerate(arms)
+    }
     if len(arms) == 2:
+        # Of two figures each bound differs by the root of both squared distances: Zou and Donner,
+        # Stat. Med. 27, 1693-1702, 2008.
+        difference = float(mean.days[0] - mean.days[1])
+        reached = [
+            float(np.hypot(mean.days[0] - one[0], mean.days[1] - other[1]))
+            for one, other in zip(bounds, (bounds[1], bounds[0], bounds[3], bounds[2]), strict=True)
+        ]
         found["restricted mean difference"] = _days(
-            float(mean.days[0] - mean.days[1]),
-            float(np.hypot(*mean.noise_error)),
-            float(np.hypot(*mean.error)),
+            difference,
+            [difference + way * far for way, far in zip((-1, 1, -1, 1), reached, strict=True)],
             until=until,
             known=bool(known.all()),
-            least=-float(until),
         )
     return found
 
 
-def _days(
-    days: float, noise_error: float, error: float, *, until: int, known: bool, least: float
-) -> Statistic:
+def _days(days: float, bounds: list[float], *, until: int, known: bool) -> Statistic:
+    """A figure with its dp_low, dp_high, ci_low, ci_high."""
+    names = ("dp_low", "dp_high", "ci_low", "ci_high")
     if not known:
-        bounds = dict.fromkeys(("days", "dp_low", "dp_high", "ci_low", "ci_high"))
-        return {**bounds, "until_days": until, "remark": "nobody is left at risk before that day"}
-    return {
-        "days": days,
-        "dp_low": max(days - noise_error, least),
-        "dp_high": min(days + noise_error, float(until)),
-        "ci_low": max(days - error, least),
-        "ci_high": min(days + error, float(until)),
-        "until_days": until,
-        "remark": None,
-    }
+        missing = dict.fromkeys(("days", *names))
+        return {**missing, "until_days": until, "remark": "nobody is left at risk before that day"}
+    shown = dict(zip(names, bounds, strict=True))
+    return {"days": days, **shown, "until_days": until, "remark": None}
 
 
 def mortality_ratios(

@@ -78,32 +78,42 @@ class ResultRequest(_message.Message):
     def __init__(self, authorization: _Optional[_Union[_study_pb2.Authorization, _Mapping]] = ...) -> None: ...
 
 class ResultResponse(_message.Message):
-    __slots__ = ("descriptor", "output", "spent", "certificate", "collection", "findings")
+    __slots__ = ("descriptor", "output", "spent", "certificate", "collection", "findings", "request")
     DESCRIPTOR_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     SPENT_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
     descriptor: bytes
     output: _study_pb2.Output
     spent: _study_pb2.Spent
     certificate: str
     collection: bytes
     findings: _deposit_pb2.SignedFindings
-    def __init__(self, descriptor: _Optional[bytes] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., certificate: _Optional[str] = ..., collection: _Optional[bytes] = ..., findings: _Optional[_Union[_deposit_pb2.SignedFindings, _Mapping]] = ...) -> None: ...
+    request: _study_pb2.StudyRequest
+    def __init__(self, descriptor: _Optional[bytes] = ..., output: _Optional[_Union[_study_pb2.Output, _Mapping]] = ..., spent: _Optional[_Union[_study_pb2.Spent, _Mapping]] = ..., certificate: _Optional[str] = ..., collection: _Optional[bytes] = ..., findings: _Optional[_Union[_deposit_pb2.SignedFindings, _Mapping]] = ..., request: _Optional[_Union[_study_pb2.StudyRequest, _Mapping]] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("authorization",)
+    __slots__ = ("authorization", "study_digest", "after", "limit")
     AUTHORIZATION_FIELD_NUMBER: _ClassVar[int]
+    STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
     authorization: _study_pb2.Authorization
-    def __init__(self, authorization: _Optional[_Union[_study_pb2.Authorization, _Mapping]] = ...) -> None: ...
+    study_digest: bytes
+    after: bytes
+    limit: int
+    def __init__(self, authorization: _Optional[_Union[_study_pb2.Authorization, _Mapping]] = ..., study_digest: _Optional[bytes] = ..., after: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class ListResponse(_message.Message):
-    __slots__ = ("studies",)
+    __slots__ = ("studies", "more")
     STUDIES_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     studies: _containers.RepeatedCompositeFieldContainer[Listed]
-    def __init__(self, studies: _Optional[_Iterable[_Union[Listed, _Mapping]]] = ...) -> None: ...
+    more: bool
+    def __init__(self, studies: _Optional[_Iterable[_Union[Listed, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Listed(_message.Message):
     __slots__ = ("study_digest", "title", "state", "reason", "submitted", "changed")

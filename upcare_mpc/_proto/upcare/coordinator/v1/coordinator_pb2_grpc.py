@@ -122,9 +122,9 @@ class ResearchServicer:
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """List names the researcher's own studies, the newest first.
+        """List names the researcher's own studies, the newest first, page by page.
 
-        Errors: UNAUTHENTICATED.
+        Errors: UNAUTHENTICATED, INVALID_ARGUMENT (no such page).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

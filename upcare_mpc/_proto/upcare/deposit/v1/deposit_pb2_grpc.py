@@ -76,11 +76,13 @@ class DepositingServicer:
 
     def Deposit(self, request_iterator, context):
         """Deposit takes one deposit in pieces of at most 1 MiB, in order, and answers with the receipt. The
-        same deposit again gets the same receipt.
+        first piece holds all that stands before the payload: it says who deposits. The same deposit again
+        gets the same receipt.
 
         Errors: NOT_FOUND (no such collection), FAILED_PRECONDITION (it is closed or full, or this submitter
         has deposited already), INVALID_ARGUMENT (not a deposit of this collection: form, submitter,
-        signature), RESOURCE_EXHAUSTED (larger than a deposit of this collection can be).
+        signature), RESOURCE_EXHAUSTED (larger than a deposit of this collection can be, or too many are on
+        their way), DEADLINE_EXCEEDED (nothing came for 60 s, or not all in 600 s).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
