@@ -32,7 +32,12 @@ from upcare_mpc.config import Agreement
 from upcare_mpc.errors import RefusedError, StudyError
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.link.certificates import Network, new_authority
-from upcare_mpc.link.statements import check_authorization, check_request, question_digest
+from upcare_mpc.link.statements import (
+    RequestMethod,
+    check_authorization,
+    check_request,
+    question_digest,
+)
 from upcare_mpc.records.availability import Availability
 from upcare_mpc.study.spec import Study, parse
 
@@ -41,6 +46,7 @@ NETWORK = Network(new_authority("test", now=datetime.datetime.now(datetime.UTC))
 OTHER_NETWORK = Network(
     new_authority("other", now=datetime.datetime.now(datetime.UTC)).certificate_pem
 )
+COLLECTION = b"c" * 32
 SINCE = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
 PARTS: ResultParts = read_result(
     {
@@ -51,6 +57,8 @@ PARTS: ResultParts = read_result(
             "sealing_key": "55" * 32,
             "not_after": 1_800_000_000,
             "nonce": "66" * 16,
+            "method": "submit",
+            "collection": "",
             "signature": "77" * 64,
         },
         "certificates": ["-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"],
@@ -159,7 +167,7 @@ class FakeGateway(Gateway):
 
     async def preview(self, request: SignedRequest) -> list[Answer]:
         self._call("preview")
-        asked = self._question(request)
+        asked = self._question(request, "preview")
         return [
             Answer(
                 registry=name,
@@ -183,7 +191,7 @@ class FakeGateway(Gateway):
 
     async def submit(self, request: SignedRequest) -> tuple[bytes, bool]:
         self._call("submit")
-        asked = self._question(request)
+        asked = self._question(request, "submit")
         key = question_digest(asked.digest, request.signing_key)
         known = key in self.asked
         self.asked[key] = request
@@ -193,11 +201,13 @@ class FakeGateway(Gateway):
         self, request: SignedRequest, without: Sequence[str]
     ) -> tuple[bytes, int]:
         self._call("close_study")
-        asked = self._question(request)
+        asked = self._question(request, "close")
         if question_digest(asked.digest, request.signing_key) not in self.asked:
             raise StudyError("this researcher has not submitted such a study")
         if self.deposits is None:
             raise RefusedError("the study is not collecting deposits; it is done")
+        if request.collection != COLLECTION:
+            raise RefusedError("the request closes another collection")
         self.without = tuple(without)
         return asked.digest, self.deposits
 
@@ -229,6 +239,7 @@ class FakeGateway(Gateway):
                 reason="",
                 submitted=SINCE,
                 changed=SINCE,
+                collection=b"" if self.deposits is None else COLLECTION,
             )
             for one in found
         ]
@@ -256,8 +267,8 @@ class FakeGateway(Gateway):
     async def close(self) -> None:
         pass
 
-    def _question(self, request: SignedRequest) -> Study:
-        check_request(request, now=time.time())
+    def _question(self, request: SignedRequest, method: RequestMethod) -> Study:
+        check_request(request, method, now=time.time())
         asked = Study.from_canonical(request.study)
         work_out(asked, network_overlap=AGREEMENT.overlap)
         return asked

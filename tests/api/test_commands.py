@@ -61,7 +61,7 @@ def test_no_token_for_longer_or_for_more(folder: Path, wrong: tuple[str, str]) -
 def test_a_question_is_signed(folder: Path) -> None:
     request = read_request(json.loads(run(folder, "researcher", "sign", str(STUDY)).stdout))
 
-    check_request(request, now=time.time())
+    check_request(request, "submit", now=time.time())
     assert request.study == ASKED.canonical()
 
 

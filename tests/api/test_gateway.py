@@ -55,7 +55,9 @@ async def _story(gateway: Gateway, authorization: Any) -> list[Any]:
 
 
 def test_a_signed_question_is_answered(platform: ServedPlatform, me: Researcher) -> None:
-    answers = through(platform, lambda g: g.preview(me.request(study(), now=time.time())))
+    answers = through(
+        platform, lambda g: g.preview(me.request(study(), "preview", now=time.time()))
+    )
 
     assert [(answer.registry, answer.verdict) for answer in answers] == [
         (name, "not connected") for name in ("de-a", "de-b", "fr-a")

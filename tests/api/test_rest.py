@@ -26,6 +26,16 @@ from upcare_mpc.errors import (
 )
 from upcare_mpc.link.statements import question_digest
 
+LISTED = {
+    "study_digest": "00" * 32,
+    "title": "t",
+    "state": "done",
+    "reason": "",
+    "submitted": SINCE.isoformat(),
+    "changed": SINCE.isoformat(),
+    "collection": "63" * 32,
+}
+
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]:
@@ -170,7 +180,7 @@ def test_known_is_true_or_false(known: object) -> None:
 
 @pytest.mark.parametrize("deposits", ["3", 3.5, True, -1, None], ids=str)
 def test_deposits_are_a_whole_number(deposits: object) -> None:
-    answer = httpx.Response(200, json={"study_digest": "00" * 32, "deposits": deposits})
+    answer = httpx.Response(200, json=LISTED | {"deposits": deposits})
 
     with (
         answered_by(lambda _: answer, researcher()) as rest,
@@ -204,9 +214,7 @@ def test_a_catalogue_without_end_ends() -> None:
 
 
 def test_a_list_of_studies_without_end_ends() -> None:
-    entry = {"study_digest": "00" * 32, "title": "t", "state": "done", "reason": ""}
-    entry |= {"submitted": SINCE.isoformat(), "changed": SINCE.isoformat()}
-    page = {"items": [entry] * 100, "next": "AA"}
+    page = {"items": [LISTED] * 100, "next": "AA"}
 
     with (
         answered_by(lambda _: httpx.Response(200, json=page), researcher()) as rest,

@@ -6,6 +6,7 @@ from fractions import Fraction
 import httpx
 import pytest
 from interface import (
+    COLLECTION,
     DONE,
     NETWORK,
     Interface,
@@ -96,7 +97,7 @@ def test_all_methods_of_a_place_are_named(interface: Interface) -> None:
 
 
 def test_a_preview_says_what_it_costs_and_what_registries_say(interface: Interface) -> None:
-    sent = request_json(interface.me.request(study(), now=time.time()))
+    sent = request_json(interface.me.request(study(), "preview", now=time.time()))
 
     answer = interface.ask(
         "POST", "/previews", json=sent, headers=bearing(token(interface.me, "studies:read"))
@@ -127,7 +128,8 @@ def closing(
     interface: Interface, *without: str, path: str = "", scope: str = "studies:write"
 ) -> httpx.Response:
     """Say that the deposits of the study are complete."""
-    request = request_json(interface.me.request(study(), now=time.time()))
+    asked = interface.me.request(study(), "close", now=time.time(), collection=COLLECTION)
+    request = request_json(asked)
     return interface.ask(
         "POST",
         f"/studies/{path or study().digest.hex()}/close",

@@ -17,6 +17,8 @@ GOOD = {
     "sealing_key": "55" * 32,
     "not_after": 1_800_000_000,
     "nonce": "66" * 16,
+    "method": "submit",
+    "collection": "",
     "signature": "77" * 64,
 }
 SECRET = "S3CRET"

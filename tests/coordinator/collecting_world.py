@@ -116,6 +116,14 @@ class World:
     def request(self, who: Researcher | None = None, study: Study | None = None) -> Any:
         return (who or self.me).request(study or self.study, now=time.time())
 
+    def closing(self, who: Researcher | None = None, study: Study | None = None) -> Any:
+        """A request to close what this world's researcher collects, whoever signs it."""
+        found = self.deposits.of_question(self.key)
+        digest = bytes(32) if found is None else found.collection.digest
+        return (who or self.me).request(
+            study or self.study, "close", now=time.time(), collection=digest
+        )
+
     @property
     def key(self) -> bytes:
         return question_digest(self.study.digest, self.me.signing_key)
@@ -140,7 +148,7 @@ class World:
         self, platform: Platform, *, without: Sequence[str] = ()
     ) -> list[tuple[str, str]]:
         """Close, and follow."""
-        await platform.close(self.request(), without)
+        await platform.close(self.closing(), without)
         return await self.story(platform)
 
     def result(self, platform: Platform) -> list[coordinator_pb2.ResultResponse]:

@@ -1,6 +1,8 @@
 """A study that takes deposits: it collects, is closed, runs, and can be tried again."""
 
 import asyncio
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -243,20 +245,24 @@ def test_only_its_researcher_closes_and_with_a_new_request(world: World) -> None
         await platform.submit(request)
         await world.story(platform)
         with pytest.raises(StudyError, match="has not submitted such a study"):
-            await platform.close(world.request(world.other), ())
-        with pytest.raises(RefusedError, match="signed anew"):
+            await platform.close(world.closing(world.other), ())
+        with pytest.raises(ProtocolError, match="signed to close, not 'submit'"):
             await platform.close(request, ())
-        altered = world.request()
+        now, other = time.time(), os.urandom(32)
+        elsewhere = world.me.request(world.study, "close", now=now, collection=other)
+        with pytest.raises(RefusedError, match="closes another collection"):
+            await platform.close(elsewhere, ())
+        altered = world.closing()
         altered.nonce = bytes(16)
         with pytest.raises(ProtocolError, match="not signed by the key"):
             await platform.close(altered, ())
         with pytest.raises(StudyError, match="wanted registries of the study: de-a, de-b"):
-            await platform.close(world.request(), ["fr-a"])
+            await platform.close(world.closing(), ["fr-a"])
         assert world.state is State.COLLECTING
         assert world.deposit() == b"receipt 0"
         await world.closes(platform)
         with pytest.raises(RefusedError, match="not collecting, it is done"):
-            await platform.close(world.request(), ())
+            await platform.close(world.closing(), ())
 
     world.run(story)
 
@@ -264,7 +270,7 @@ def test_only_its_researcher_closes_and_with_a_new_request(world: World) -> None
 def test_a_study_without_deposits_is_not_closed(world: World) -> None:
     async def story(platform: Platform) -> None:
         with pytest.raises(StudyError, match="has not submitted"):
-            await platform.close(world.request(), ())
+            await platform.close(world.closing(), ())
 
     world.run(story)
 
@@ -279,7 +285,7 @@ def test_a_registry_that_does_not_take_part_keeps_it_open_unless_it_is_named(
             await world.lose("de-d")
         world["de-d"].verdict = Quote.VERDICT_NO if how == "unwilling" else Quote.VERDICT_PENDING
         with pytest.raises(RefusedError, match=r"^de-d: (is not connected|says no)"):
-            await platform.close(world.request(), ())
+            await platform.close(world.closing(), ())
         assert world.state is State.COLLECTING
         world.deposit()
         return await world.closes(platform, without=["de-d"])
@@ -297,7 +303,7 @@ def test_fewer_than_2t_1_holders_close_nothing(world: World) -> None:
     async def story(platform: Platform) -> None:
         await world.collects(platform)
         with pytest.raises(RefusedError, match="3 of de-a, de-b, de-c, de-d have to take part"):
-            await platform.close(world.request(), ["de-a", "de-b"])
+            await platform.close(world.closing(), ["de-a", "de-b"])
         assert world.deposit() == b"receipt 0"
 
     world.run(story)
@@ -306,7 +312,7 @@ def test_fewer_than_2t_1_holders_close_nothing(world: World) -> None:
 def test_of_two_that_close_at_once_one_does(world: World) -> None:
     async def story(platform: Platform) -> list[Any]:
         await world.collects(platform)
-        closing = [platform.close(world.request(), ()) for _ in range(2)]
+        closing = [platform.close(world.closing(), ()) for _ in range(2)]
         done = await asyncio.gather(*closing, return_exceptions=True)
         await world.story(platform)
         return done
@@ -321,7 +327,7 @@ def test_nobody_deposits_once_it_is_closed(world: World) -> None:
     async def story(platform: Platform) -> None:
         await world.collects(platform)
         world.deposit()
-        _, count = await platform.close(world.request(), ())
+        _, count = await platform.close(world.closing(), ())
         assert count == 1
         with pytest.raises(RefusedError, match="this collection is closed"):
             world.deposit()
@@ -477,7 +483,7 @@ def test_a_session_that_fails_is_tried_three_times_with_the_same_deposits(world:
         world.deposit()
         endings = [(await world.closes(platform))[-1] for _ in range(3)]
         with pytest.raises(RefusedError, match="not collecting, it is failed"):
-            await platform.close(world.request(), ())
+            await platform.close(world.closing(), ())
         return endings
 
     first, second, third = world.run(story)
@@ -628,7 +634,7 @@ def test_a_fault_of_the_platform_keeps_the_deposits(
         world.deposit()
         with monkeypatch.context() as patched:
             patched.setattr(platform._collecting, "_session", None)
-            await platform.close(world.request(), ())
+            await platform.close(world.closing(), ())
             (task,) = platform._tasks
             with pytest.raises(TypeError):
                 await task
@@ -668,7 +674,7 @@ def test_a_platform_that_was_stopped_while_it_ran_can_close_again(world: World) 
     async def stopped(platform: Platform) -> None:
         await world.collects(platform)
         world.deposit()
-        await platform.close(world.request(), ())
+        await platform.close(world.closing(), ())
         await asyncio.sleep(0.05)
         assert world.state is State.RUNNING
 

@@ -19,6 +19,7 @@ from upcare_mpc.coordinator.lifecycle import SOURCES, State
 from upcare_mpc.errors import ProtocolError, StudyError
 from upcare_mpc.link.statements import question_digest
 from upcare_mpc.storage.database import Database
+from upcare_mpc.storage.deposits import Deposits
 from upcare_mpc.storage.schema import COORDINATOR
 from upcare_mpc.storage.studies import Studies
 from upcare_mpc.study.spec import Study
@@ -32,6 +33,7 @@ class World:
     def __init__(self, folder: Path, database: Database) -> None:
         found_network(folder / "net", name="test", overlap=1, committee=3)
         self.studies = Studies(database)
+        self.deposits = Deposits(database, folder / "deposits", room=0)
         self.me, self.other = (self._researcher(folder, name) for name in ("me", "other"))
 
     def _researcher(self, folder: Path, name: str) -> Researcher:
@@ -64,7 +66,8 @@ def listed(
     """What the platform lists for whoever signs."""
     authorization = (who or world.me).authorize(b"", "list", now=time.time())
     request = {"authorization": authorization, "limit": 100} | asked
-    return asyncio.run(listing.listed(world.studies, coordinator_pb2.ListRequest(**request)))
+    message = coordinator_pb2.ListRequest(**request)
+    return asyncio.run(listing.listed(world.studies, world.deposits, message))
 
 
 def test_it_holds_her_own_studies_newest_first(world: World) -> None:
@@ -159,7 +162,7 @@ def test_the_platform_answers_others_while_it_reads_a_list(world: World) -> None
     )
 
     async def story() -> int:
-        asking = asyncio.ensure_future(listing.listed(world.studies, request))
+        asking = asyncio.ensure_future(listing.listed(world.studies, world.deposits, request))
         await asyncio.to_thread(reading.wait, 10)
         assert not asking.done()  # and this loop runs
         go_on.set()

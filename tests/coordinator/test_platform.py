@@ -182,7 +182,7 @@ def test_a_registry_that_is_not_there_is_said_to_be_absent(together: Together) -
     study = counts(names=("de-a", "de-b", "de-c", "fr-z"))
 
     async def preview(platform: Platform) -> list[coordinator_pb2.Quote]:
-        return list(await platform.preview(together.network.request(study)))
+        return list(await platform.preview(together.network.request(study, "preview")))
 
     *_, absent = together.run(preview)
 
@@ -195,7 +195,7 @@ def test_the_certificate_says_who_speaks_not_the_message(together: Together) -> 
         serving = asyncio.ensure_future(platform.attendance.serve("fr-z", stream))
         await asyncio.sleep(0)
         study = counts(names=("de-a", "de-b", "de-c", "fr-z"))
-        asking = asyncio.ensure_future(platform.preview(together.network.request(study)))
+        asking = asyncio.ensure_future(platform.preview(together.network.request(study, "preview")))
         await asyncio.sleep(0.05)
         for call in range(1, 6):
             stream.say(call=call, quote=coordinator_pb2.Quote(registry="de-a", reason="forged"))

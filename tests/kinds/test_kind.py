@@ -39,6 +39,37 @@ def test_a_sum_of_draws_stays_within_its_reach_19_times_in_20(
     assert inside >= 0.948  # 0.95 falls below once in 10^5 runs
 
 
+def _coverage_of_a_sum(law: NoiseLaw, cells: int, reached: float) -> float:
+    """The chance that a sum of draws of Laplace noise lies within, from its exact law."""
+    success = -np.expm1(-1 / law.scale)
+    values = np.arange(-400, 401)
+    alone = success / (2 - success) * (1 - success) ** np.abs(values)
+    whole = np.ones(1)
+    for _ in range(cells):
+        whole = np.convolve(whole, alone)
+    distance = np.abs(np.arange(len(whole)) - len(whole) // 2)
+    return float(whole[distance <= reached + 1e-9].sum())
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3, 4, 5, 8, 20])
+@pytest.mark.parametrize("overlap", [1, 2])
+@pytest.mark.parametrize("epsilon", [Fraction(1, 5), 1, 5, 10])
+def test_the_noise_alone_stays_within_its_farthest(
+    epsilon: Fraction | int, overlap: int, cells: int
+) -> None:
+    law = NoiseLaw.of(laplace(Fraction(overlap) / epsilon))
+
+    covered = _coverage_of_a_sum(law, cells, cells**0.5 * float(law.farthest(1 / cells)))
+
+    assert covered >= 0.94
+
+
+def test_a_reach_that_forgets_that_noise_is_whole_covers_too_little() -> None:
+    law = NoiseLaw.of(laplace(Fraction(2, 5)))  # epsilon 5, overlap 2
+
+    assert _coverage_of_a_sum(law, 5, 5**0.5 * float(law.reach(1 / 5))) < 0.89
+
+
 def test_one_draw_reaches_to_its_exact_quantile_and_many_to_the_normal_one() -> None:
     law = NoiseLaw.of(laplace(10))
 

@@ -32,6 +32,7 @@ def request(**changed: Any) -> study_pb2.StudyRequest:
         "sealing_key": bytes(range(32)),
         "not_after": NOW + 60,
         "nonce": bytes(16),
+        "method": "submit",
     }
     made = study_pb2.StudyRequest(**{**fields, **changed})
     made.signature = KEY.sign(statements.request_statement(made))
@@ -54,7 +55,7 @@ def authorization(**changed: Any) -> study_pb2.Authorization:
 
 
 def test_a_signed_request_is_accepted() -> None:
-    statements.check_request(request(), now=NOW)
+    statements.check_request(request(), "submit", now=NOW)
 
 
 def FIELD_ONLY(value: Any) -> str:
@@ -70,6 +71,8 @@ def FIELD_ONLY(value: Any) -> str:
         ("sealing_key", bytes(32)),
         ("not_after", NOW + 61),
         ("nonce", bytes([1] * 16)),
+        ("method", "close"),
+        ("collection", bytes(32)),
         ("signature", bytes(64)),
         ("signature", b""),
     ],
@@ -80,13 +83,13 @@ def test_a_request_altered_after_signing_is_refused(field: str, value: Any) -> N
     setattr(made, field, value)
 
     with pytest.raises(ProtocolError, match="not signed by the key"):
-        statements.check_request(made, now=NOW)
+        statements.check_request(made, "submit", now=NOW)
 
 
 @pytest.mark.parametrize("key", [b"", bytes(31), bytes(33), b"\xff" * 32], ids=len)
 def test_a_signing_key_that_is_none_is_refused(key: bytes) -> None:
     with pytest.raises(ProtocolError, match="not signed by the key"):
-        statements.check_request(request(signing_key=key), now=NOW)
+        statements.check_request(request(signing_key=key), "submit", now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -98,25 +101,42 @@ def test_a_signing_key_that_is_none_is_refused(key: bytes) -> None:
         {"sealing_key": bytes(33)},
         {"nonce": b""},
         {"nonce": bytes(17)},
+        {"collection": bytes(32)},
     ],
     ids=lambda c: f"{next(iter(c))} of {len(next(iter(c.values())))}",
 )
 def test_a_request_of_a_wrong_form_is_refused(changed: dict[str, bytes]) -> None:
     with pytest.raises(ProtocolError, match="a study"):
-        statements.check_request(request(**changed), now=NOW)
+        statements.check_request(request(**changed), "submit", now=NOW)
+
+
+@pytest.mark.parametrize("method", ["preview", "close", "", "Submit"])
+def test_a_request_is_good_for_what_it_is_signed_for_alone(method: str) -> None:
+    made = request(method=method, collection=bytes(32) if method == "close" else b"")
+
+    with pytest.raises(ProtocolError, match=f"signed to submit, not '{method}'"):
+        statements.check_request(made, "submit", now=NOW)
+
+
+def test_a_request_to_close_names_a_collection() -> None:
+    made = request(method="close", collection=bytes(32))
+    statements.check_request(made, "submit", "close", now=NOW)
+
+    with pytest.raises(ProtocolError, match="names a collection if it closes one"):
+        statements.check_request(request(method="close"), "close", now=NOW)
 
 
 def test_an_old_request_is_refused() -> None:
     with pytest.raises(ProtocolError, match="no longer valid"):
-        statements.check_request(request(not_after=NOW - 1), now=NOW)
+        statements.check_request(request(not_after=NOW - 1), "submit", now=NOW)
 
 
 def test_a_request_for_more_than_a_month_is_refused() -> None:
     month = 31 * 24 * 3600
-    statements.check_request(request(not_after=NOW + month), now=NOW)
+    statements.check_request(request(not_after=NOW + month), "submit", now=NOW)
 
     with pytest.raises(ProtocolError, match="31 days at most"):
-        statements.check_request(request(not_after=NOW + month + 1), now=NOW)
+        statements.check_request(request(not_after=NOW + month + 1), "submit", now=NOW)
 
 
 # The points of order 1, 2, 4 and 8 as X25519 reads them (RFC 7748, section 5): what any key
@@ -137,7 +157,7 @@ def test_a_sealing_key_that_nothing_can_be_sealed_to_is_refused(point: int) -> N
     key = point.to_bytes(32, "little")
 
     with pytest.raises(ProtocolError, match="a sealing key that can be sealed to"):
-        statements.check_request(request(sealing_key=key), now=NOW)
+        statements.check_request(request(sealing_key=key), "submit", now=NOW)
 
 
 # -- authorizations ---------------------------------------------------------------------------
@@ -218,13 +238,23 @@ DIGEST = st.binary(min_size=32, max_size=32)
 def every_use() -> dict[str, st.SearchStrategy[bytes]]:
     return {
         "request": st.builds(
-            lambda a, b, c, d, e: statements.request_statement(
-                study_pb2.StudyRequest(study=a, signing_key=b, sealing_key=c, not_after=d, nonce=e)
+            lambda a, b, c, d, e, f, g: statements.request_statement(
+                study_pb2.StudyRequest(
+                    study=a,
+                    signing_key=b,
+                    sealing_key=c,
+                    not_after=d,
+                    nonce=e,
+                    method=f,
+                    collection=g,
+                )
             ),
             st.binary(max_size=5),
             st.binary(max_size=5),
             st.binary(max_size=5),
             st.integers(-(1 << 63), (1 << 63) - 1),
+            st.binary(max_size=5),
+            SHORT,
             st.binary(max_size=5),
         ),
         "authorization": st.builds(

@@ -185,6 +185,8 @@ def session_of(
 ) -> tuple[Descriptor, coordinator_pb2.Proposal]:
     """What a platform proposes on some findings; the first three of ``names`` compute."""
     descriptor, proposal = network.proposal(study)
+    closing = network.request(study, "close", collection=collection.digest)
+    proposal.request.CopyFrom(closing)
     by_name = {member.name: member for member in descriptor.roster}
     if deposits is None:
         deposits = frozen_set(network, collection, findings).digest

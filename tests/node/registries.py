@@ -21,6 +21,7 @@ from upcare_mpc.coordinator.run import compose
 from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import Identity
+from upcare_mpc.link.statements import RequestMethod
 from upcare_mpc.mpc.programs.fill import LIFE_BYTES, Fill
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
@@ -193,11 +194,19 @@ class Registries:
         """What a study implies here."""
         return work_out(study, network_overlap=self.agreement.overlap)
 
-    def request(self, study: Study, *, now: float | None = None) -> study_pb2.StudyRequest:
+    def request(
+        self,
+        study: Study,
+        method: RequestMethod = "submit",
+        *,
+        now: float | None = None,
+        collection: bytes = b"",
+    ) -> study_pb2.StudyRequest:
         """The researcher's signed request."""
         import time
 
-        return self.researcher.request(study, now=time.time() if now is None else now)
+        now = time.time() if now is None else now
+        return self.researcher.request(study, method, now=now, collection=collection)
 
     def proposal(
         self, study: Study, request: study_pb2.StudyRequest | None = None

@@ -144,7 +144,7 @@ def test_less_overlap_than_the_agreement_is_refused(network: Registries) -> None
     request = network.request(counts())
 
     with pytest.raises(StudyError, match="overlap: wanted at least 2"):
-        read_question(request, agreement, now=time.time())
+        read_question(request, agreement, "submit", now=time.time())
 
 
 def test_an_unsigned_request_is_refused_before_anything_else(network: Registries) -> None:
@@ -152,7 +152,7 @@ def test_an_unsigned_request_is_refused_before_anything_else(network: Registries
     request.signature = b""
 
     with pytest.raises(ProtocolError, match="not signed"):
-        read_question(request, network.agreement, now=0)
+        read_question(request, network.agreement, "submit", now=0)
 
 
 def test_every_registry_pays_the_full_cost_of_the_release(network: Registries) -> None:

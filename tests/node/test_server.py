@@ -129,7 +129,7 @@ def test_a_node_that_cannot_freeze_answers_does_not_go_on_with_old_ones(
     network: Registries,
 ) -> None:
     """Who objects must not be counted for ever because a disk is full."""
-    request = network.researcher.request(counts(), now=time.time())
+    request = network.researcher.request(counts(), "preview", now=time.time())
     offer = coordinator_pb2.Offer(request=request)
     proposal = network.proposal(counts())[1]
     last_day = network["de-a"].node.snapshot.cases.consents.last_day

@@ -243,7 +243,7 @@ def test_without_the_operator_s_word_the_page_gives_none(asking: Asking) -> None
     assert not office.agreed(collection)
 
     holdings = Holdings(asking.database, office.party.state_folder / "holdings")
-    holdings.add(collection.digest, papers=b"papers", secret=b"secret")
+    holdings.add(collection.digest, request=b"r", papers=b"papers", secret=b"secret")
     assert office.agreed(collection)
 
     holdings.erase(collection.digest)

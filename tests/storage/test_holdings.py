@@ -16,6 +16,7 @@ from upcare_mpc.storage.schema import NODE
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 SET, ANOTHER, SESSION = b"s" * 32, b"a" * 32, b"n" * 32
+REQUEST = b"r" * 32
 SECRET = b"what this holder alone knows" * 100
 
 
@@ -28,7 +29,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture
 def holdings(database: Database, tmp_path: Path) -> Holdings:
     made = Holdings(database, tmp_path / "holdings")
-    made.add(KEY, papers=b"papers", secret=SECRET)
+    made.add(KEY, request=REQUEST, papers=b"papers", secret=SECRET)
     return made
 
 
@@ -57,10 +58,20 @@ def test_only_the_node_s_user_reads_a_secret(holdings: Holdings, tmp_path: Path)
 
 def test_a_key_is_held_once(holdings: Holdings) -> None:
     with pytest.raises(RefusedError, match="has held a key of this collection before"):
-        holdings.add(KEY, papers=b"papers", secret=b"another")
+        holdings.add(KEY, request=b"another", papers=b"papers", secret=b"another")
     holdings.erase(KEY)
     with pytest.raises(RefusedError, match="has held a key of this collection before"):
-        holdings.add(KEY, papers=b"papers", secret=b"another")
+        holdings.add(KEY, request=b"another", papers=b"papers", secret=b"another")
+
+
+def test_a_request_is_dealt_on_once(holdings: Holdings) -> None:
+    holdings.erase(KEY)
+
+    assert holdings.dealt_on(REQUEST)
+    assert not holdings.dealt_on(b"another")
+    with pytest.raises(RefusedError, match="has dealt a key on this request before"):
+        holdings.add(OTHER, request=REQUEST, papers=b"papers", secret=b"another")
+    assert holdings.get(OTHER) is None
 
 
 def test_a_key_serves_one_set_also_after_a_restart(
@@ -147,13 +158,16 @@ def test_only_so_many_are_held_at_once(
     holdings: Holdings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_HELD", 1)
-    for ask in (holdings.check_room, lambda: holdings.add(OTHER, papers=b"", secret=b"secret")):
+    for ask in (
+        holdings.check_room,
+        lambda: holdings.add(OTHER, request=b"o", papers=b"", secret=b"secret"),
+    ):
         with pytest.raises(RefusedError, match="1 collections"):
             ask()
     assert files(tmp_path) == [KEY.hex()]
 
     holdings.erase(KEY)
-    holdings.add(OTHER, papers=b"", secret=b"secret")
+    holdings.add(OTHER, request=b"o", papers=b"", secret=b"secret")
     assert [row.collection for row in holdings.held()] == [OTHER]
 
 
@@ -164,7 +178,7 @@ def test_a_start_erases_what_a_crash_has_left(
     folder = tmp_path / "holdings"
     for name in (OTHER.hex(), f"{OTHER.hex()}.77.new"):
         (folder / name).write_bytes(b"left")
-    holdings.add(b"l" * 32, papers=b"papers", secret=b"lost")
+    holdings.add(b"l" * 32, request=b"l", papers=b"papers", secret=b"lost")
     (folder / (b"l" * 32).hex()).unlink()
     kept = tmp_path / "kept"
     kept.hardlink_to(folder / OTHER.hex())

@@ -249,7 +249,9 @@ def test_what_waits_for_the_operator_is_offered_once_she_has_agreed(asking: Aski
     assert asking.logged[-1].endswith("is not offered: it waits for the operator")
 
     holdings = Holdings(asking.database, asking.party.state_folder / "holdings")
-    holdings.add(asking.platform.collection.digest, papers=b"papers", secret=b"secret")
+    holdings.add(
+        asking.platform.collection.digest, request=b"r", papers=b"papers", secret=b"secret"
+    )
     asking.questionnaires.refresh()
 
     assert len(asking.questionnaires.offered() or ()) == 1

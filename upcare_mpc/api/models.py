@@ -63,6 +63,16 @@ class SignedStudy(_Model):
         examples=[1_800_000_000],
     )
     nonce: str = Field(pattern=r"^[0-9a-f]{32}$", examples=["0f" * 16])
+    method: str = Field(
+        pattern=r"^(preview|submit|close)$",
+        examples=["submit"],
+        description="What it is signed for; it can be sent to that route alone."
+    )
+    collection: str = Field(
+        pattern=r"^([0-9a-f]{64})?$",
+        description="Digest of the collection that `close` closes; else empty.",
+        examples=[""],
+    )
     signature: str = Field(
         pattern=r"^[0-9a-f]{128}$",
         description="Ed25519 over the statement of docs/protocol.md, section 4.",
@@ -227,6 +237,7 @@ class StudyItem(_Model):
     reason: str = Field(description="Why it was refused or failed; else empty.")
     submitted: datetime
     changed: datetime
+    collection: Digest | None = Field(description="Of its deposits, as the platform says.")
 
 
 class StudyPage(_Model):

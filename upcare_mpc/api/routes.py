@@ -415,6 +415,7 @@ def _study_item(study: ListedStudy) -> StudyItem:
         reason=study.reason,
         submitted=study.submitted,
         changed=study.changed,
+        collection=study.collection.hex() or None,
     )
 
 

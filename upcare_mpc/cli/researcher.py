@@ -1,6 +1,7 @@
 """`upcare researcher`: make a researcher's keys, and sign with them what is sent by other means."""
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from upcare_mpc.cli.study import as_option, read_study
 from upcare_mpc.client.researcher import Researcher, new_researcher
 from upcare_mpc.client.signed_json import authorization_text, request_json
 from upcare_mpc.client.tokens import MAX_HOURS, SCOPES, new_token
+from upcare_mpc.link.statements import RequestMethod
 
 __all__ = ["researcher"]
 
@@ -68,15 +70,28 @@ def token(folder: Path, scopes: tuple[str, ...], hours: int) -> None:
 
 @researcher.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "method",
+    type=click.Choice(["preview", "submit", "close"]),
+    default="submit",
+    show_default=True,
+    help="What the network may do with it.",
+)
+@click.option("--collection", metavar="HEX", default="", help="The collection to close.")
 @as_option
-def sign(file: Path, folder: Path) -> None:
+def sign(file: Path, method: RequestMethod, collection: str, folder: Path) -> None:
     """Print a study as a signed question, for the public interface; it is valid for a week.
 
     Nothing is sent.
 
     Example: upcare researcher sign study.toml --as me > question.json
     """
-    request = Researcher.load(folder).request(read_study(file), now=time.time())
+    if (method == "close") != bool(re.fullmatch("[0-9a-f]{64}", collection)):
+        raise click.UsageError("--to close wants the 64 hexadecimal digits of --collection")
+    request = Researcher.load(folder).request(
+        read_study(file), method, now=time.time(), collection=bytes.fromhex(collection)
+    )
     click.echo(json.dumps(request_json(request)))
 
 

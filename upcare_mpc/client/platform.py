@@ -100,6 +100,7 @@ class ListedStudy:
         reason: Why it was refused or failed; else empty.
         submitted: When it was first submitted.
         changed: When its state last changed.
+        collection: Digest of its collection of deposits; empty if it has none.
     """
 
     digest: bytes
@@ -108,6 +109,7 @@ class ListedStudy:
     reason: str
     submitted: datetime
     changed: datetime
+    collection: bytes
 
 
 class PlatformClient:
@@ -131,7 +133,7 @@ class PlatformClient:
             RefusedError: The platform refuses the request.
             LinkError: The platform cannot be reached.
         """
-        request = self._researcher.request(study, now=time.time())
+        request = self._researcher.request(study, "preview", now=time.time())
         with translated():
             response = self._stub.Preview(
                 coordinator_pb2.PreviewRequest(request=request), timeout=CALL_S
@@ -171,6 +173,14 @@ class PlatformClient:
                 raise ProtocolError(f"a list has at most {_MAX_STUDIES} studies, no empty page")
         return listed
 
+    def _listed(self, study: bytes) -> ListedStudy | None:
+        """How far one of her studies is."""
+        authorization = self._researcher.authorize(b"", "list", now=time.time())
+        asked = coordinator_pb2.ListRequest(authorization=authorization, study_digest=study)
+        with translated():
+            found = self._stub.List(asked, timeout=CALL_S).studies
+        return next((listed_of(one) for one in found if one.study_digest == study), None)
+
     def submit(self, study: Study) -> bool:
         """Submit a study, or attach to it.
 
@@ -198,7 +208,8 @@ class PlatformClient:
             RefusedError: It is not collecting, or a registry is missing.
             LinkError: The platform cannot be reached.
         """
-        request = self._researcher.request(study, now=time.time())
+        collection = collection_of(self._listed(study.digest))
+        request = self._researcher.request(study, "close", now=time.time(), collection=collection)
         with translated():
             response = self._stub.Close(
                 coordinator_pb2.CloseRequest(request=request, without=without), timeout=CALL_S
@@ -276,7 +287,19 @@ def listed_of(study: coordinator_pb2.Listed) -> ListedStudy:
         reason=one_line(study.reason),
         submitted=datetime.fromtimestamp(study.submitted, UTC),
         changed=datetime.fromtimestamp(study.changed, UTC),
+        collection=study.collection,
     )
+
+
+def collection_of(study: ListedStudy | None) -> bytes:
+    """Return the digest of the collection that a study takes deposits in.
+
+    Raises:
+        RefusedError: It takes none.
+    """
+    if study is None or len(study.collection) != 32:
+        raise RefusedError("the study is not collecting")
+    return study.collection
 
 
 def entry_of(entry: coordinator_pb2.CatalogueEntry) -> CatalogueEntry:

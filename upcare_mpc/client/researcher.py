@@ -23,6 +23,7 @@ from upcare_mpc.errors import ConfigError
 from upcare_mpc.link.certificates import Network
 from upcare_mpc.link.statements import (
     AUTHORIZATION_SECONDS,
+    RequestMethod,
     authorization_statement,
     request_statement,
 )
@@ -94,14 +95,30 @@ class Researcher:
         """Public key that results are sealed to, 32 bytes."""
         return self.sealing.public_key().public_bytes_raw()
 
-    def request(self, study: Study, *, now: float) -> study_pb2.StudyRequest:
-        """Sign a question; it can be submitted for a week."""
+    def request(
+        self,
+        study: Study,
+        method: RequestMethod = "submit",
+        *,
+        now: float,
+        collection: bytes = b"",
+    ) -> study_pb2.StudyRequest:
+        """Sign a question, for one thing; for a week.
+
+        Args:
+            study: What is asked.
+            method: What for.
+            now: Seconds since 1970.
+            collection: Digest of the collection of deposits that is to be closed.
+        """
         request = study_pb2.StudyRequest(
             study=study.canonical(),
             signing_key=self.signing_key,
             sealing_key=self.sealing_key,
             not_after=int(now) + REQUEST_SECONDS,
             nonce=os.urandom(16),
+            method=method,
+            collection=collection,
         )
         request.signature = self.signing.sign(request_statement(request))
         return request

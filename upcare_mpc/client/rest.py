@@ -16,7 +16,13 @@ from typing import Any, Final, Self
 
 import httpx
 
-from upcare_mpc.client.platform import Answer, CatalogueEntry, Event, ListedStudy
+from upcare_mpc.client.platform import (
+    Answer,
+    CatalogueEntry,
+    Event,
+    ListedStudy,
+    collection_of,
+)
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.client.result import OpenedResult, open_parts
 from upcare_mpc.client.signed_json import authorization_text, read_result, request_json
@@ -100,7 +106,7 @@ class RestPlatform:
             RefusedError: The request is refused.
             LinkError: The interface or the platform cannot be reached.
         """
-        request = self._researcher.request(study, now=time.time())
+        request = self._researcher.request(study, "preview", now=time.time())
         answer = self._call("POST", "/v1/previews", json=request_json(request))
         with _understood():
             return [
@@ -175,10 +181,14 @@ class RestPlatform:
         Returns:
             How many deposits were taken, before any check.
         """
-        request = self._researcher.request(study, now=time.time())
+        place = f"/v1/studies/{study.digest.hex()}"
+        item = self._call("GET", place, headers=self._authorized(b"", "list"))
+        with _understood():
+            collection = collection_of(_study(item))
+        request = self._researcher.request(study, "close", now=time.time(), collection=collection)
         answer = self._call(
             "POST",
-            f"/v1/studies/{study.digest.hex()}/close",
+            f"{place}/close",
             json={"request": request_json(request), "without": list(without)},
         )
         with _understood():
@@ -398,6 +408,7 @@ def _study(item: Mapping[str, Any]) -> ListedStudy:
         reason=one_line(item["reason"]),
         submitted=datetime.fromisoformat(item["submitted"]),
         changed=datetime.fromisoformat(item["changed"]),
+        collection=bytes.fromhex(item["collection"] or ""),
     )
 
 

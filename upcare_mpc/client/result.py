@@ -247,7 +247,7 @@ def _agreed(
         researcher.sealing_key,
     ):
         raise ProtocolError("a result comes with the one request that it answers")
-    check_request(request, now=min(now.timestamp(), request.not_after))
+    check_request(request, "submit", "close", now=min(now.timestamp(), request.not_after))
     return agreed_at(request, certificates, now=now)
 
 

@@ -44,6 +44,8 @@ def request_json(request: SignedRequest) -> dict[str, Any]:
         "sealing_key": request.sealing_key.hex(),
         "not_after": request.not_after,
         "nonce": request.nonce.hex(),
+        "method": request.method,
+        "collection": request.collection.hex(),
         "signature": request.signature.hex(),
     }
 
@@ -61,6 +63,8 @@ def read_request(content: Mapping[str, Any]) -> SignedRequest:
             sealing_key=bytes.fromhex(content["sealing_key"]),
             not_after=content["not_after"],
             nonce=bytes.fromhex(content["nonce"]),
+            method=content["method"],
+            collection=bytes.fromhex(content["collection"]),
             signature=bytes.fromhex(content["signature"]),
         )
     except (KeyError, TypeError, AttributeError, ValueError):

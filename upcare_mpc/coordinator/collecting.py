@@ -118,6 +118,8 @@ class Collecting:
             raise StudyError(f"without: wanted registries of the study: {', '.join(asked)}")
         names = [name for name in asked if name not in without]
         collection = found.collection
+        if request.collection != collection.digest:
+            raise RefusedError("the request closes another collection")
         holders = [name for name in collection.names if name in names]
         wanted = 2 * collection.threshold + 1
         if len(holders) < wanted:

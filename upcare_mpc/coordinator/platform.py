@@ -30,7 +30,12 @@ from upcare_mpc.coordinator.stories import Bell, Stories
 from upcare_mpc.errors import RefusedError, StudyError, UpcareError
 from upcare_mpc.kinds.question import Question, work_out
 from upcare_mpc.link.certificates import Identity
-from upcare_mpc.link.statements import check_authorization, check_request, question_digest
+from upcare_mpc.link.statements import (
+    RequestMethod,
+    check_authorization,
+    check_request,
+    question_digest,
+)
 from upcare_mpc.storage.deposits import Deposits
 from upcare_mpc.storage.studies import LINES, Studies, StudyEvent, StudyRow
 from upcare_mpc.study.descriptor import Descriptor
@@ -83,7 +88,7 @@ class Platform:
 
     async def preview(self, request: study_pb2.StudyRequest) -> Quotes:
         """What every named registry would say; changes nothing."""
-        question = self._question(request)
+        question = self._question(request, "preview")
         return await self.attendance.quotes(request, question.study.registries, submitted=False)
 
     async def submit(self, request: study_pb2.StudyRequest) -> tuple[bytes, bool]:
@@ -95,7 +100,7 @@ class Platform:
         Raises:
             RefusedError: As ``_admit``; or the study has been tried too often.
         """
-        question = self._question(request)
+        question = self._question(request, "submit")
         key = question_digest(question.digest, request.signing_key)
         await self._admit(key, question, request)
         fresh = self.studies.add(
@@ -138,7 +143,7 @@ class Platform:
         """End the collecting of a study's deposits, or try again after that, and run the study.
 
         Args:
-            request: The study that is collecting, signed anew.
+            request: Signed to close the study's collection.
             without: Registries of the study that take no part, whether they attend or not.
 
         Returns:
@@ -148,7 +153,7 @@ class Platform:
             StudyError: This researcher has no such study; and as ``Collecting.close``.
             RefusedError: As ``Collecting.close``.
         """
-        question = self._question(request)
+        question = self._question(request, "close")
         row = self._own(question_digest(question.digest, request.signing_key))
         count, work = await self._collecting.close(row, question, request, without)
         self._spawn(work)
@@ -429,8 +434,8 @@ class Platform:
 
     # -- small things ---------------------------------------------------------------------------
 
-    def _question(self, request: study_pb2.StudyRequest) -> Question:
-        check_request(request, now=time.time())
+    def _question(self, request: study_pb2.StudyRequest, method: RequestMethod) -> Question:
+        check_request(request, method, now=time.time())
         study = Study.from_canonical(request.study)
         return work_out(study, network_overlap=self._agreement.overlap)
 

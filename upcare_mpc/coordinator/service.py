@@ -162,7 +162,7 @@ class _Research(coordinator_pb2_grpc.ResearchServicer):
     async def List(self, request: Any, context: Any) -> Any:  # noqa: N802
         """What this researcher has asked."""
         try:
-            return await listed(self._platform.studies, request)
+            return await listed(self._platform.studies, self._platform.deposits, request)
         except UpcareError as error:
             await abort(context, error)
 

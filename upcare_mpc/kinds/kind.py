@@ -37,8 +37,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Statistic: TypeAlias = Mapping[str, float | int | str | None]
 
 Z95: Final = 1.959963984540054  # 97.5 % point of the normal law
-_RARE: Final = 0.05  # variance, in units, below which a sum of draws is 0 more than 19 times in 20
-_SELDOM: Final = 0.01  # below which it is 0 even if it has a few times as many draws as it seems
+_RARE: Final = 0.05  # below this variance, a whole number is 0 more than 19 times in 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,20 +114,18 @@ class NoiseLaw:
     def farthest(self, concentration: npt.ArrayLike) -> Floats:
         """How far 95 % of the noise alone moves a weighted sum, as ``reach`` is measured.
 
-        Draws are whole numbers, so a sum of few of them jumps, and the normal law is passed by up
-        to half a jump (the continuity correction): half of a typical weight is added, where there
-        is more than one draw. Where noise is rare (epsilon above 4 or so), a sum of it is mostly 0,
-        else a whole unit in one cell. If that is more likely than 1 in 20, this is at least such a
-        unit: the fourth root of the concentration is no less than the largest weight.
+        Draws are whole numbers, so a sum of few of them jumps, and passes the normal law by up to
+        half a jump (the continuity correction): half of a typical weight is added, none if there is
+        one draw. Where noise is rare (epsilon above 4 or so), a sum of it is mostly 0, else a whole
+        unit in one cell. If that is more likely than 1 in 20, this is at least such a unit: the
+        fourth root of the concentration is no less than the largest weight. If it is less likely,
+        less of the half is added.
         """
         concentrated = np.asarray(concentration, dtype=np.float64)
-        variance = self.variance * self.weight**2
-        others = np.maximum(1 - concentrated, 0)
-        jump = np.where(variance > _SELDOM * concentrated, np.sqrt(concentrated * others), 0)
-        unit = np.where(variance > _RARE * concentrated, concentrated**0.25, 0)
-        farthest: Floats = np.maximum(
-            self.reach(concentrated) + jump / 2 / self.weight, unit / self.weight
-        )
+        common = np.minimum(self.variance * self.weight**2 / (_RARE * concentrated), 1)
+        jump = common * np.sqrt(concentrated * np.maximum(1 - concentrated, 0)) / self.weight
+        unit = np.where(common < 1, 0, concentrated**0.25 / self.weight)
+        farthest: Floats = np.maximum(self.reach(concentrated) + jump / 2, unit)
         return farthest
 
 

@@ -5,6 +5,7 @@ Each statement begins with its version and use, then fixed-length fields, or var
 """
 
 import hashlib
+from typing import Literal, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -19,6 +20,7 @@ from upcare_mpc.errors import ProtocolError
 from upcare_mpc.study.descriptor import Descriptor
 
 __all__ = [
+    "RequestMethod",
     "access_statement",
     "approval_statement",
     "authorization_statement",
@@ -33,6 +35,9 @@ __all__ = [
     "spent_in",
     "spent_statement",
 ]
+
+RequestMethod: TypeAlias = Literal["preview", "submit", "close"]
+"""What a researcher signs a question for; the network does nothing else with it."""
 
 AUTHORIZATION_SECONDS = 600
 MAX_REQUEST_SECONDS = 31 * 24 * 3600
@@ -53,6 +58,8 @@ def request_statement(request: study_pb2.StudyRequest) -> bytes:
         request.sealing_key,
         request.not_after.to_bytes(8, "big", signed=True),
         request.nonce,
+        request.method.encode(),
+        request.collection,
     )
 
 
@@ -66,18 +73,30 @@ def question_digest(study: bytes, signing_key: bytes) -> bytes:
     return hashlib.sha256(b"upcare/v1/question|" + study + signing_key).digest()
 
 
-def check_request(request: study_pb2.StudyRequest, *, now: float) -> None:
+def check_request(request: study_pb2.StudyRequest, *methods: RequestMethod, now: float) -> None:
     """Check form, validity and signature of a study request.
 
+    Args:
+        request: From anybody.
+        methods: What it may be signed for.
+        now: Seconds since 1970.
+
     Raises:
-        ProtocolError: It is not a request that the holder of the key signed, it is too old or
-            valid for too long, or nothing can be sealed to its sealing key.
+        ProtocolError: It is not a request that the holder of the key signed, or signed for
+            something else, it is too old or valid for too long, or nothing can be sealed to its
+            sealing key.
     """
     if not 0 < len(request.study) <= _MAX_STUDY:
         raise ProtocolError(f"a study has 1 to {_MAX_STUDY} bytes, got {len(request.study)}")
     if len(request.sealing_key) != 32 or len(request.nonce) != 16:
         raise ProtocolError("a study request carries a 32-byte sealing key and a 16-byte nonce")
     _check_signature(request.signing_key, request_statement(request), request.signature)
+    if request.method not in methods:
+        wanted = " or ".join(methods)
+        signed = f"{request.method!r:.20}"
+        raise ProtocolError(f"wanted a study request signed to {wanted}, not {signed}")
+    if len(request.collection) != (32 if request.method == "close" else 0):
+        raise ProtocolError("a study request names a collection if it closes one, and else none")
     if request.not_after < now:
         raise ProtocolError("the study request is no longer valid; submit it again")
     if request.not_after > now + MAX_REQUEST_SECONDS:

@@ -174,6 +174,8 @@ class Collector:
                 not the session's, or not of the deposits that are here.
         """
         collection, frozen = self._frozen(proposal, question, descriptor)
+        if proposal.request.collection != collection.digest:
+            raise ProtocolError("the researcher's request closes another collection")
         digest, seats = collection.digest, descriptor.roster[: descriptor.parties]
         computes = descriptor.place(self.party.name) < descriptor.parties
         digests = self.deposits.digests(digest) if computes else []

@@ -27,7 +27,7 @@ from upcare_mpc.deposits.matching import check_collection
 from upcare_mpc.errors import ProtocolError, RefusedError, SessionError, UpcareError
 from upcare_mpc.link.certificates import Identity
 from upcare_mpc.link.roster import check_approvals, check_roster
-from upcare_mpc.link.statements import approval_statement, question_digest
+from upcare_mpc.link.statements import approval_statement, question_digest, request_digest
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.assignment import Reach
 from upcare_mpc.node.books import Books
@@ -51,6 +51,7 @@ class _Begun:
     """A collection whose key is being dealt."""
 
     collection: Collection
+    request: bytes  # digest of the researcher's
     certificates: list[x509.Certificate]
     pems: list[str]
     worker: WorkerProcess | None = None
@@ -160,7 +161,7 @@ class KeyDealer:
         if self._begun is not None:
             raise RefusedError("is busy with the key of another collection")
         collection = Collection.from_canonical(proposal.collection)
-        question = read_question(proposal.request, self.agreement, now=time.time())
+        question = read_question(proposal.request, self.agreement, "submit", now=time.time())
         check_policy(question, proposal.request, self.party.policy, registry=self.party.name)
         check_collection(
             collection,
@@ -182,11 +183,17 @@ class KeyDealer:
         check_own_certificate(collection, self.identity)
         if self.holdings.get(collection.digest) is not None:
             raise RefusedError("has held a key of this collection before")
+        request = request_digest(proposal.request)
+        if self.holdings.dealt_on(request):
+            raise RefusedError("has dealt a key on this request before")
         self.holdings.check_room()
         held = (read_papers(row.papers)[0] for row in self.holdings.held())
         check_at_once(collection, held)  # it binds: one key is dealt at a time
         self._begun = _Begun(
-            collection=collection, certificates=certificates, pems=list(proposal.certificates)
+            collection=collection,
+            request=request,
+            certificates=certificates,
+            pems=list(proposal.certificates),
         )
         return self._begun
 
@@ -230,6 +237,7 @@ class KeyDealer:
         private, digest = X25519PrivateKey.generate(), begun.collection.digest
         self.holdings.add(
             digest,
+            request=begun.request,
             papers=pack(_PAPERS, begun.collection.canonical(), public),
             secret=private.private_bytes_raw() + sigma,
         )

@@ -10,7 +10,7 @@ from upcare_mpc.consent import duo
 from upcare_mpc.consent.use import Use, of_study
 from upcare_mpc.errors import RefusedError
 from upcare_mpc.kinds.question import Question, work_out
-from upcare_mpc.link.statements import check_request
+from upcare_mpc.link.statements import RequestMethod, check_request
 from upcare_mpc.privacy.ledger import Charge
 from upcare_mpc.study.spec import Study
 
@@ -19,14 +19,16 @@ __all__ = ["charge", "check_policy", "read_question", "use_of"]
 Request = study_pb2.StudyRequest
 
 
-def read_question(request: Request, agreement: Agreement, *, now: float) -> Question:
+def read_question(
+    request: Request, agreement: Agreement, *methods: RequestMethod, now: float
+) -> Question:
     """Check a signed request and work out what it asks.
 
     Raises:
-        ProtocolError: Not signed by the key it names, or too old.
+        ProtocolError: Not signed by the key it names, or for something else, or too old.
         StudyError: Not a study that this network can answer.
     """
-    check_request(request, now=now)
+    check_request(request, *methods, now=now)
     study = Study.from_canonical(request.study)
     return work_out(study, network_overlap=agreement.overlap)
 

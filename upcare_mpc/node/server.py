@@ -22,7 +22,7 @@ from upcare_mpc.errors import ProtocolError, RefusedError, UpcareError
 from upcare_mpc.link.availability import availability_message
 from upcare_mpc.link.certificates import Identity, host_of, verify_signature
 from upcare_mpc.link.roster import check_roster
-from upcare_mpc.link.statements import no_output_statement, question_digest
+from upcare_mpc.link.statements import RequestMethod, no_output_statement, question_digest
 from upcare_mpc.node.approval import Standing
 from upcare_mpc.node.bank import NoiseBank
 from upcare_mpc.node.books import Books
@@ -284,7 +284,13 @@ class Node:
         """Say what this registry would do with a study; spends nothing, looks at no record."""
         quote = coordinator_pb2.Quote(registry=self.party.name)
         try:
-            question = read_question(offer.request, self._agreement, now=time.time())
+            methods: tuple[RequestMethod, ...] = ("submit", "close")
+            question = read_question(
+                offer.request,
+                self._agreement,
+                *(methods if offer.submitted else ("preview", *methods)),
+                now=time.time(),
+            )
             quote.study_digest = question.digest
             known = offer.request.signing_key in self.party.policy.researchers.values()
             if known:  # nothing below is for strangers
@@ -349,7 +355,11 @@ class Node:
     async def _prepare(
         self, proposal: coordinator_pb2.Proposal
     ) -> tuple[NodeSession, study_pb2.Approval]:
-        question = read_question(proposal.request, self._agreement, now=time.time())
+        question = read_question(
+            proposal.request, self._agreement, "submit", "close", now=time.time()
+        )
+        if (proposal.request.method == "close") != (question.study.deposits is not None):
+            raise ProtocolError("a study with deposits runs when it is closed, any other at once")
         check_policy(question, proposal.request, self.party.policy, registry=self.party.name)
         self.snapshot.check_in_time()
         self.snapshot.check_reference(question.kind)

@@ -69,22 +69,39 @@ class Holdings:
         self._folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def add(self, collection: bytes, *, papers: bytes, secret: bytes) -> None:
+    def add(self, collection: bytes, *, request: bytes, papers: bytes, secret: bytes) -> None:
         """Hold a key from now on; its secrets are on the disk before this returns.
 
+        Args:
+            collection: Digest.
+            request: Digest of the researcher's request that it was dealt on.
+            papers: What is public of it.
+            secret: Its secrets.
+
         Raises:
-            RefusedError: It was held before, or too many are.
+            RefusedError: It was held before, or a key of this request was, or too many are.
         """
         with self._database.write() as connection:
             if _find(connection, collection) is not None:
                 raise RefusedError("has held a key of this collection before")
+            if _dealt_on(connection, request):
+                raise RefusedError("has dealt a key on this request before")
             _check_room(connection)
             replace_bytes(self._file(collection), secret)
             connection.execute(
                 HOLDINGS.insert().values(
-                    collection=collection, papers=papers, state=_HELD, attempts=0
+                    collection=collection,
+                    request=request,
+                    papers=papers,
+                    state=_HELD,
+                    attempts=0,
                 )
             )
+
+    def dealt_on(self, request: bytes) -> bool:
+        """Whether a key was dealt on the researcher's request with this digest."""
+        with self._database.read() as connection:
+            return _dealt_on(connection, request)
 
     def get(self, collection: bytes) -> HoldingRow | None:
         """Return what is known of a collection."""
@@ -182,6 +199,11 @@ def _check_room(connection: Connection) -> None:
 def _find(connection: Connection, collection: bytes) -> RowMapping | None:
     wanted = select(HOLDINGS).where(HOLDINGS.c.collection == collection)
     return connection.execute(wanted).mappings().first()
+
+
+def _dealt_on(connection: Connection, request: bytes) -> bool:
+    wanted = select(HOLDINGS.c.collection).where(HOLDINGS.c.request == request)
+    return connection.execute(wanted).first() is not None
 
 
 def _row(row: RowMapping) -> HoldingRow:

@@ -67,7 +67,7 @@ class Schema:
 _node = MetaData()
 _coordinator = MetaData()
 
-NODE = Schema(owner="node", version=4, tables=_node)
+NODE = Schema(owner="node", version=5, tables=_node)
 COORDINATOR = Schema(owner="coordinator", version=3, tables=_coordinator)
 
 # A registry's chain of ledger events and approvals; see upcare_mpc.journal.
@@ -202,6 +202,7 @@ HOLDINGS = Table(
     "holdings",
     _node,
     Column("collection", LargeBinary, primary_key=True),
+    Column("request", LargeBinary, nullable=False, unique=True),  # that its key was dealt on
     Column("papers", LargeBinary, nullable=False),
     Column("state", Text, nullable=False),
     Column("frozen", LargeBinary),  # the one set of deposits that it may be used for

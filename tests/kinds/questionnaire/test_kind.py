@@ -123,16 +123,17 @@ def test_the_noise_interval_holds_every_share_that_the_noise_could_have_moved(
 ) -> None:
     """Against every share from 0 to 1, one by one; of a normal law, whose reach is Z95 sd.
 
+    Counts and noise are 100,000 times as large, so that whole numbers make no difference.
     A count outside of 0 to the total counts as the nearer of the two.
     """
-    noise = NoiseLaw(variance=9, quantile95=Z95 * 3, scale=3, gaussian=True)
-    total = sum(counts)
-    count = min(max(counts[0], 0), total)
+    noise = NoiseLaw(variance=300_000**2, quantile95=Z95 * 300_000, scale=300_000, gaussian=True)
+    total = 100_000 * sum(counts)
+    count = min(max(100_000 * counts[0], 0), total)
     shares = np.linspace(0, 1, 100_001)
-    error = 3 * Z95 * np.sqrt((1 - shares) ** 2 + 2 * shares**2)
+    error = 300_000 * Z95 * np.sqrt((1 - shares) ** 2 + 2 * shares**2)
     held = shares[np.abs(count - shares * total) <= error]
 
-    first = asked().finish(np.array([*counts, 60, 30]), noise).rows.iloc[0]
+    first = asked().finish(100_000 * np.array([*counts, 60, 30]), noise).rows.iloc[0]
 
     assert (first["share_dp_low"], first["share_dp_high"]) == pytest.approx(
         (held[0], held[-1]), abs=2e-5

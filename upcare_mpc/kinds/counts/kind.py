@@ -187,7 +187,7 @@ class Counts:
         columns["dp_high"] = np.maximum(noisy + reach, 0)
         return self._result(
             [columns],
-            _interval(int(noisy.sum()), math.ceil(self._reach((), noise))),
+            _interval(int(noisy.sum()), math.ceil(cells**0.5 * float(noise.reach(1 / cells)))),
             f"The true count of a cell lies within {reach} of the count shown, 19 times in 20.",
         )
 

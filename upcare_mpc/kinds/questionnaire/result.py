@@ -129,7 +129,7 @@ def _shares(
 def _answered(counts: npt.NDArray[np.int64], noise: NoiseLaw) -> Statistic:
     """How many answered a question."""
     options, total = len(counts), int(counts.sum())
-    reach = int(np.ceil(float(noise.farthest(1 / options)) * options**0.5))
+    reach = int(np.ceil(float(noise.reach(1 / options)) * options**0.5))
     return {
         "answered": total,
         "dp_low": max(total - reach, 0),

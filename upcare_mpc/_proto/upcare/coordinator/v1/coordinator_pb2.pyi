@@ -116,20 +116,22 @@ class ListResponse(_message.Message):
     def __init__(self, studies: _Optional[_Iterable[_Union[Listed, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Listed(_message.Message):
-    __slots__ = ("study_digest", "title", "state", "reason", "submitted", "changed")
+    __slots__ = ("study_digest", "title", "state", "reason", "submitted", "changed", "collection")
     STUDY_DIGEST_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     SUBMITTED_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
     study_digest: bytes
     title: str
     state: str
     reason: str
     submitted: float
     changed: float
-    def __init__(self, study_digest: _Optional[bytes] = ..., title: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., submitted: _Optional[float] = ..., changed: _Optional[float] = ...) -> None: ...
+    collection: bytes
+    def __init__(self, study_digest: _Optional[bytes] = ..., title: _Optional[str] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., submitted: _Optional[float] = ..., changed: _Optional[float] = ..., collection: _Optional[bytes] = ...) -> None: ...
 
 class CatalogueRequest(_message.Message):
     __slots__ = ()

@@ -24,23 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bupcare/study/v1/study.proto\x12\x0fupcare.study.v1\"|\n\x0cStudyRequest\x12\r\n\x05study\x18\x01 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x02 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x03 \x01(\x0c\x12\x11\n\tnot_after\x18\x04 \x01(\x03\x12\r\n\x05nonce\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\"p\n\rAuthorization\x12\x14\n\x0cstudy_digest\x18\x01 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x02 \x01(\x0c\x12\x11\n\tnot_after\x18\x03 \x01(\x03\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"Y\n\x08\x41pproval\x12\x16\n\x0esession_digest\x18\x01 \x01(\x0c\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"v\n\x06Output\x12\x16\n\x0esession_digest\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\r\x12\x11\n\tagreement\x18\x03 \x01(\x0c\x12\x0e\n\x06sealed\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\x0f\n\x07\x64ropped\x18\x06 \x03(\r\"G\n\x08NoOutput\x12\x16\n\x0esession_digest\x18\x01 \x01(\x0c\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"q\n\x05Spent\x12\x16\n\x0esession_digest\x18\x01 \x01(\x0c\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\x0b\n\x03rho\x18\x06 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bupcare/study/v1/study.proto\x12\x0fupcare.study.v1\"\xa0\x01\n\x0cStudyRequest\x12\r\n\x05study\x18\x01 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x02 \x01(\x0c\x12\x13\n\x0bsealing_key\x18\x03 \x01(\x0c\x12\x11\n\tnot_after\x18\x04 \x01(\x03\x12\r\n\x05nonce\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x12\x0e\n\x06method\x18\x07 \x01(\t\x12\x12\n\ncollection\x18\x08 \x01(\x0c\"p\n\rAuthorization\x12\x14\n\x0cstudy_digest\x18\x01 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x02 \x01(\x0c\x12\x11\n\tnot_after\x18\x03 \x01(\x03\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"Y\n\x08\x41pproval\x12\x16\n\x0esession_digest\x18\x01 \x01(\x0c\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"v\n\x06Output\x12\x16\n\x0esession_digest\x18\x01 \x01(\x0c\x12\r\n\x05index\x18\x02 \x01(\r\x12\x11\n\tagreement\x18\x03 \x01(\x0c\x12\x0e\n\x06sealed\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\x0f\n\x07\x64ropped\x18\x06 \x03(\r\"G\n\x08NoOutput\x12\x16\n\x0esession_digest\x18\x01 \x01(\x0c\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"q\n\x05Spent\x12\x16\n\x0esession_digest\x18\x01 \x01(\x0c\x12\x10\n\x08registry\x18\x02 \x01(\t\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\x0c\x12\x0b\n\x03rho\x18\x06 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'upcare.study.v1.study_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STUDYREQUEST']._serialized_start=48
-  _globals['_STUDYREQUEST']._serialized_end=172
-  _globals['_AUTHORIZATION']._serialized_start=174
-  _globals['_AUTHORIZATION']._serialized_end=286
-  _globals['_APPROVAL']._serialized_start=288
-  _globals['_APPROVAL']._serialized_end=377
-  _globals['_OUTPUT']._serialized_start=379
-  _globals['_OUTPUT']._serialized_end=497
-  _globals['_NOOUTPUT']._serialized_start=499
-  _globals['_NOOUTPUT']._serialized_end=570
-  _globals['_SPENT']._serialized_start=572
-  _globals['_SPENT']._serialized_end=685
+  _globals['_STUDYREQUEST']._serialized_start=49
+  _globals['_STUDYREQUEST']._serialized_end=209
+  _globals['_AUTHORIZATION']._serialized_start=211
+  _globals['_AUTHORIZATION']._serialized_end=323
+  _globals['_APPROVAL']._serialized_start=325
+  _globals['_APPROVAL']._serialized_end=414
+  _globals['_OUTPUT']._serialized_start=416
+  _globals['_OUTPUT']._serialized_end=534
+  _globals['_NOOUTPUT']._serialized_start=536
+  _globals['_NOOUTPUT']._serialized_end=607
+  _globals['_SPENT']._serialized_start=609
+  _globals['_SPENT']._serialized_end=722
 # @@protoc_insertion_point(module_scope)

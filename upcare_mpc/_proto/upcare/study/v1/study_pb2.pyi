@@ -7,20 +7,24 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class StudyRequest(_message.Message):
-    __slots__ = ("study", "signing_key", "sealing_key", "not_after", "nonce", "signature")
+    __slots__ = ("study", "signing_key", "sealing_key", "not_after", "nonce", "signature", "method", "collection")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
     SEALING_KEY_FIELD_NUMBER: _ClassVar[int]
     NOT_AFTER_FIELD_NUMBER: _ClassVar[int]
     NONCE_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
     study: bytes
     signing_key: bytes
     sealing_key: bytes
     not_after: int
     nonce: bytes
     signature: bytes
-    def __init__(self, study: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ..., sealing_key: _Optional[bytes] = ..., not_after: _Optional[int] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+    method: str
+    collection: bytes
+    def __init__(self, study: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ..., sealing_key: _Optional[bytes] = ..., not_after: _Optional[int] = ..., nonce: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., method: _Optional[str] = ..., collection: _Optional[bytes] = ...) -> None: ...
 
 class Authorization(_message.Message):
     __slots__ = ("study_digest", "signing_key", "not_after", "method", "signature")
