@@ -103,6 +103,7 @@ def test_a_restart_does_not_make_the_word_true(network: Registries) -> None:
     assert books.erase(question.digest, digest) is False
 
 
+@pytest.mark.slow
 @pytest.mark.parties
 def test_a_node_killed_while_the_others_open_bits_costs_them_their_charge() -> None:
     """de-b's server is frozen before it notes the bits; the others have noted them already."""

@@ -277,6 +277,7 @@ def test_verdicts_that_differ_add_nothing(
     assert "the computing parties do not agree on which deposits are answers" in said
 
 
+@pytest.mark.slow
 def test_a_deposit_is_read_when_its_turn_comes(
     key: Dealt,
     identities: dict[str, Identity],

@@ -14,7 +14,7 @@ from keyed_network import KeyedNetwork, background
 
 from upcare_mpc.client.researcher import new_researcher
 
-pytestmark = pytest.mark.parties
+pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
 NOT_OPEN = "the sealed records do not open [protocol]"
 

@@ -62,6 +62,7 @@ def bank(network: FragileNetwork, name: str) -> int:
     return sum(item.cells for item in call_operator(state, "Bank", node_pb2.BankRequest()).ready)
 
 
+@pytest.mark.slow
 def test_answers_and_rules_with_drawn_noise_and_with_noise_from_the_bank(
     network: FragileNetwork,
 ) -> None:

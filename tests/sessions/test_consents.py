@@ -15,7 +15,7 @@ from upcare_mpc.config import DataFiles
 from upcare_mpc.records.case import Case
 from upcare_mpc.stats.counts import cross_table
 
-pytestmark = pytest.mark.parties
+pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
 THREE = ("de-a", "fr-a", "fr-b")
 STRICT, OPEN = "de-a", "fr-a"

@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 from fragile_network import FOUR, POLICY, FragileNetwork, alive, counts, data_of, wait_for
 
-pytestmark = pytest.mark.parties
+pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
 PATIENCE_S = 5
 BOUND_S = 40.0  # no study below may take longer to end, whatever breaks

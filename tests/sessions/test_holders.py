@@ -11,7 +11,7 @@ from upcare_mpc.cli.local_deposits import collecting, deposit_all
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.study.spec import Study, parse
 
-pytestmark = pytest.mark.parties
+pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
 ONLINE = FIVE[:3]
 

@@ -19,7 +19,7 @@ from upcare_mpc.stats.counts import cross_table
 from upcare_mpc.study.draw import SEGMENT_CELLS
 from upcare_mpc.study.spec import Study
 
-pytestmark = pytest.mark.parties
+pytestmark = [pytest.mark.parties, pytest.mark.slow]
 
 COMPUTING = FOUR[:3]
 CELLS = 8 * SEGMENT_CELLS

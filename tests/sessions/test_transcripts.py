@@ -120,13 +120,20 @@ def _shell(folder: Path) -> Iterator[Shell]:
         shell.end()
 
 
-LONG = {"access", "key_ceremony", "records"}  # many processes
+FIRST = {
+    "bad_input",
+    "demo",
+    "deposits",
+    "first_answer",
+    "ingest",
+    "patient",
+}  # also in `make test`
 
 
 @pytest.mark.parametrize(
     "transcript",
     [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
+        pytest.param(path, id=path.stem, marks=[] if path.stem in FIRST else [pytest.mark.slow])
         for path in sorted(HERE.glob("*.md"))
     ],
 )

@@ -48,6 +48,7 @@ def everybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine.close()
 
 
+@pytest.mark.slow
 @settings(EXAMPLES, max_examples=200)
 @given(question=MEASURES)
 def test_generated_measures_give_the_vector_of_the_rows_engine(

@@ -92,6 +92,7 @@ def warehouse(server: Server) -> Warehouse:
     return Warehouse(server.url, "registry.cases")
 
 
+@pytest.mark.slow
 @settings(
     max_examples=50,
     deadline=None,  # no timed tests
