@@ -66,7 +66,7 @@ class SignedStudy(_Model):
     method: str = Field(
         pattern=r"^(preview|submit|close)$",
         examples=["submit"],
-        description="What it is signed for; it can be sent to that route alone."
+        description="What it is signed for; it can be sent to that route alone.",
     )
     collection: str = Field(
         pattern=r"^([0-9a-f]{64})?$",
