@@ -26,7 +26,7 @@ from upcare_mpc.mpc import field
 from upcare_mpc.mpc.channel import AGREE, COMMIT, INPUT, KEYS
 from upcare_mpc.mpc.engine import Engine
 from upcare_mpc.mpc.programs.inputs import Signatures, deal_input, send_input
-from upcare_mpc.mpc.programs.noisy_sum import draw_noise, sum_inputs
+from upcare_mpc.mpc.programs.noisy_sum import agree_on_sum, draw_noise, take_inputs
 from upcare_mpc.mpc.prss import LocalRandom
 from upcare_mpc.privacy.laplace import rounded_law
 
@@ -93,15 +93,11 @@ def party(channel: MemoryChannel) -> Awaitable[Any]:
         dealt = deal_input(np.arange(4), parties=3, threshold=1, random=LocalRandom().words)
         await send_input(channel, dealt, signatures, session=SESSION)
         own = field.from_bytes(dealt.payloads[channel.index][32:], cells=4)
-        return await sum_inputs(
-            engine,
-            channel,
-            noise,
-            (own, dealt.hashes),
-            signatures,
-            session=SESSION,
-            registries=3,
-            noise_id=b"direct",
+        inputs = await take_inputs(
+            channel, (own, dealt.hashes), signatures, session=SESSION, parties=3, registries=3
+        )
+        return await agree_on_sum(
+            channel, inputs, noise, signatures, session=SESSION, parties=3, noise_id=b"direct"
         )
 
     return work()

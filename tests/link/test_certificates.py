@@ -28,6 +28,7 @@ NOW = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
 AUTHORITY = new_authority("test", now=NOW)
 NETWORK = Network(AUTHORITY.certificate_pem)
+ECDSA_WITH_SHA256 = bytes.fromhex("2a8648ce3d040302")  # RFC 5758, section 3.2
 
 
 def self_made(*extensions: x509.ExtensionType, issuer: Authority | None = None) -> str:
@@ -199,6 +200,21 @@ def test_damage_to_a_certificate_is_refused_and_never_crashes(flip: int) -> None
         assert certificate.tbs_certificate_bytes == good.tbs_certificate_bytes
         assert certificate.signature == good.signature
         assert party.fingerprint != good.fingerprint(hashes.SHA256())
+
+
+def test_a_certificate_whose_subject_is_no_text_is_refused() -> None:
+    """The library cannot even say whose certificate it refuses."""
+    pem, _ = AUTHORITY.admit("de-a", "registry", now=NOW)
+    der = x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
+    tagged = der.replace(b"\x0c\x04de-a", b"\x4c\x04de-a")
+    at = tagged.rindex(ECDSA_WITH_SHA256)
+    damaged = tagged[:at] + tagged[at:].replace(b"\xce", b"\x59", 1)
+    body = base64.encodebytes(damaged).decode()
+
+    with pytest.raises(ConfigError, match="not of this network"):
+        NETWORK.verify(
+            f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n", now=NOW
+        )
 
 
 def test_a_huge_certificate_is_refused_before_it_is_read() -> None:

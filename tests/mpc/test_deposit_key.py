@@ -140,9 +140,9 @@ def test_a_quorum_converts_in_a_new_session(dealt: Dealt, together: Together) ->
 
 
 def test_the_cost_is_as_stated(dealt: Dealt) -> None:
-    h, t = dealt.holders, dealt.threshold
+    h = dealt.holders
 
-    assert [a["bytes"] for a in dealt.answers] == [22 * N * (2 * (h - 1) + t)] * h
+    assert [a["bytes"] for a in dealt.answers] == [22 * N * 3 * (h - 1)] * h
 
 
 def test_no_share_is_shown(dealt: Dealt) -> None:

@@ -25,9 +25,10 @@ from upcare_mpc.mpc.programs.inputs import (
 from upcare_mpc.mpc.programs.noisy_sum import (
     CHUNK_CELLS,
     NoisySum,
+    agree_on_sum,
     announce_ready,
     draw_noise,
-    sum_inputs,
+    take_inputs,
 )
 from upcare_mpc.mpc.prss import LocalRandom
 from upcare_mpc.privacy.laplace import sample_law
@@ -96,14 +97,22 @@ class Fleet:
         dealt = self.dealt(channel.index)
         await self.send(channel, dealt)
         own = field.from_bytes(dealt.payloads[channel.index][32:], cells=self.cells)
-        return await sum_inputs(
-            engine,
+        signatures = self.signatures(channel.index)
+        inputs = await take_inputs(
             channel,
-            noise,
             (own, dealt.hashes),
-            self.signatures(channel.index),
+            signatures,
             session=SESSION,
+            parties=self.parties,
             registries=self.registries,
+        )
+        return await agree_on_sum(
+            channel,
+            inputs,
+            noise,
+            signatures,
+            session=SESSION,
+            parties=self.parties,
             noise_id=self.noise_ids[channel.index],
         )
 

@@ -40,6 +40,20 @@ def study_of(title: str = "Grades", *, envelope: str = "sealed", days: int = 14)
     )
 
 
+def questionnaire() -> Study:
+    """One that a registry without a node vouches for patients in."""
+    listed = ", ".join(f'"{name}"' for name in NAMES)
+    return parse(
+        'version = 1\ntitle = "Smoking"\nkind = "questionnaire"\npurpose = "DUO:0000007"\n'
+        f"registries = [{listed}]\noverlap = 1\n"
+        '[deposits]\nenvelope = "sealed"\npatients = true\nregistries = ["fr-b"]\n'
+        '[cohort]\nwhere = "true"\n[privacy]\nepsilon = 1\n'
+        '[[questionnaire.questions]]\ntext = "Have you ever smoked?"\n'
+        'options = ["never", "in the past", "today"]\n',
+        name="study.toml",
+    )
+
+
 def composed(network: Registries, study: Study, /, **changed: Any) -> Collection:
     """What an honest platform composes."""
     question, now = network.question(study), int(time.time())
@@ -56,7 +70,7 @@ def composed(network: Registries, study: Study, /, **changed: Any) -> Collection
         ),
         "threshold": 1,
         "depositors": ("fr-b",),
-        "vouchers": (),
+        "vouchers": (*NAMES, "fr-b") if study.deposits.patients else (),
         "opened": now,
         "closes": now + study.deposits.days * 24 * 3600,
         "nonce": os.urandom(16),

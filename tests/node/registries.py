@@ -57,7 +57,7 @@ cases_at_most = 1000
 [policy]
 approval = "{approval}"
 purposes = ["DUO:0000007"]
-kinds = ["counts", "incidence"]
+kinds = ["counts", "incidence", "questionnaire"]
 epsilon_per_study = 5.0
 [policy.caps]
 epsilon = 10.0

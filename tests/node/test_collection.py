@@ -17,6 +17,7 @@ from collecting_nodes import (
     admit,
     frozen_set,
     hold,
+    questionnaire,
     secrets_of,
     session_of,
     study_of,
@@ -259,6 +260,20 @@ def test_a_computing_registry_hands_its_worker_the_deposits_and_its_part_of_the_
     assert given.points == (2, 4, 1)  # of those who compute, in the session's order
     assert given.sealing == secrets_of(network, "fr-a")[0].read_bytes()
     assert sum(cells for _, cells, _ in given.answers) == closing.collection.cells
+
+
+def test_a_table_in_a_questionnaire_shows_a_charge_and_is_not_added(network: Registries) -> None:
+    """It should be zeros, and nobody can see whether it is."""
+    study = questionnaire()
+    closing = Closing(network, hold(network, study))
+    closing.found = Checked(refused={1: "proof"}, registries={3: "fr-b"})
+    _, proposal = session_of(network, study, closing.collection, closing.findings())
+
+    given = admit(network, "de-a", proposal)
+
+    assert [place for place, _ in given.accepted] == [0, 2, 4]
+    assert given.tables == ()
+    assert given.charged == (*NAMES, "fr-b")
 
 
 def test_the_key_is_pinned_before_the_approval_leaves_and_no_other_set_is_joined_ever(

@@ -52,6 +52,11 @@ class Question:
         return NoiseLaw.of(self.guarantee)
 
     @property
+    def of_patients_alone(self) -> bool:
+        """Whether nothing but patients' answers is counted: then all registries' tables are 0."""
+        return isinstance(self.kind, Questionnaire)
+
+    @property
     def error95(self) -> float:
         """95 % of the noise of one cell of the first table is within this, in its own unit."""
         weight = self.layout.tables[0].weight

@@ -113,7 +113,7 @@ class Network:
             PolicyBuilder().store(self._store).time(now).build_client_verifier().verify(
                 certificate, []
             )
-        except VerificationError as error:
+        except (VerificationError, ValueError) as error:  # the latter of names that are none
             raise ConfigError(f"the certificate of {name} is not of this network") from error
         fingerprint = certificate.fingerprint(hashes.SHA256())
         return Party(name=name, role=role, fingerprint=fingerprint), certificate

@@ -68,7 +68,8 @@ class Deposited:
         collection: Whose they are.
         folder: Where they lie, one file each, named by its place.
         accepted: Place and digest (hexadecimal) of those that enter.
-        tables: Places of registries' tables among these; the others are patients' answers.
+        tables: Places of registries' tables among these; the others are patients' answers. In a
+            questionnaire neither has any: its tables show only who is charged.
         answers: First cell, cells and weight of each table of the layout.
         charged: Registries that take part, online or by a table: patients of others do not enter.
         points: Where the computing registries' shares of the key lie, in their order.

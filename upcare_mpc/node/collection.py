@@ -190,11 +190,15 @@ class Collector:
         if not computes:
             return None
         self._in_use[descriptor.digest] = digest
+        tables = tuple(sorted(frozen.registries))
+        entering = frozen.accepted
+        if question.of_patients_alone:  # the tables show who is charged, and are not added
+            entering, tables = tuple(p for p in entering if p not in tables), ()
         return Deposited(
             collection=collection,
             folder=str(self.deposits.place(digest)),
-            accepted=tuple((place, digests[place].hex()) for place in frozen.accepted),
-            tables=tuple(sorted(frozen.registries)),
+            accepted=tuple((place, digests[place].hex()) for place in entering),
+            tables=tables,
             answers=one_hot_tables(question.layout),
             charged=(*(m.name for m in descriptor.roster), *frozen.registries.values()),
             points=tuple(collection.place(seat.name) + 1 for seat in seats),

@@ -104,7 +104,10 @@ class Worker:
 
     async def _compute(self, assignment: StudyAssignment, channel: GrpcChannel) -> None:
         """Have the noise, exchange inputs, agree, and seal this party's share of what may open."""
-        from upcare_mpc.mpc.programs.noisy_sum import sum_inputs  # noqa: PLC0415 - loads MPyC
+        from upcare_mpc.mpc.programs.noisy_sum import (  # noqa: PLC0415 - loads MPyC
+            agree_on_sum,
+            take_inputs,
+        )
 
         cpu = time.process_time()
         engine = _engine(assignment, channel)
@@ -120,19 +123,27 @@ class Worker:
         await self._spend()
         self._tell("phase", phase="sharing")
         await send_input(channel, dealt, assignment.signatures, session=assignment.session)
-        noise_id, dropped = assignment.descriptor.noise.encode(), tuple[int, ...]()
-        if deposited is not None:
-            share, dropped = await self._convert(engine, assignment, deposited)
-            noise = field.add(noise, share)
-            noise_id += b"".join(place.to_bytes(4) for place in dropped)
-        result = await sum_inputs(
-            engine,
+        inputs = await take_inputs(
             channel,
-            noise,
             (assignment.own_share(dealt), dealt.hashes),
             assignment.signatures,
             session=assignment.session,
+            parties=assignment.parties,
             registries=len(assignment.descriptor.roster),
+        )
+        self._lap("sharing")
+        noise_id, dropped = assignment.descriptor.noise.encode(), tuple[int, ...]()
+        if deposited is not None:  # only now: its key converts once
+            share, dropped = await self._convert(engine, assignment, deposited)
+            noise = field.add(noise, share)
+            noise_id += b"".join(place.to_bytes(4) for place in dropped)
+        result = await agree_on_sum(
+            channel,
+            inputs,
+            noise,
+            assignment.signatures,
+            session=assignment.session,
+            parties=assignment.parties,
             noise_id=noise_id,
         )
         self._rounds += 2  # inputs, agreement
@@ -300,7 +311,7 @@ class Worker:
 
     def _lap(self, phase: str) -> None:
         now = time.perf_counter()
-        self._phases[phase] = now - self._phase_start
+        self._phases[phase] = self._phases.get(phase, 0.0) + now - self._phase_start
         self._phase_start = now
 
     def _tell(self, say: str, /, blob: bytes = b"", **fields: Any) -> None:

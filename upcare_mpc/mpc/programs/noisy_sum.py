@@ -26,9 +26,22 @@ from upcare_mpc.mpc.field import Words
 from upcare_mpc.mpc.noise import Law, noise_shares
 from upcare_mpc.mpc.programs.inputs import Signatures, agreement_digest, take_input
 
-__all__ = ["NoisySum", "announce_ready", "draw_noise", "sum_inputs"]
+__all__ = ["Inputs", "NoisySum", "agree_on_sum", "announce_ready", "draw_noise", "take_inputs"]
 
 CHUNK_CELLS = 1 << 18  # cells of one branch; branches overlap computing with waiting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What all registries have put in.
+
+    Attributes:
+        share: ``(n,)`` this party's share of the sum of their vectors. Secret.
+        hashes: What each has committed to, in the roster's order.
+    """
+
+    share: Words
+    hashes: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,47 +73,70 @@ async def draw_noise(engine: Engine, law: Law, cells: int) -> Words:
     return np.concatenate([task.result() for task in tasks])
 
 
-async def sum_inputs(
-    engine: Engine,
+async def take_inputs(
     channel: Channel,
-    noise: Words,
     own_input: tuple[Words, bytes],
     signatures: Signatures,
     *,
     session: bytes,
+    parties: int,
     registries: int,
-    noise_id: bytes,
-) -> NoisySum:
-    """Add every registry's input to the noise, after all parties agree on what that is.
+) -> Inputs:
+    """Wait for every registry's share of its vector, and add them up.
 
     Args:
-        engine: This party's runtime.
         channel: Frames to all registries of the roster.
-        noise: ``(n,)`` noise shares.
         own_input: This party's share of its own vector, and the hashes it committed to.
         signatures: Signing and checking.
         session: Digest of the session descriptor.
-        registries: Length of the roster; computing parties come first.
+        parties: m, the computing parties; they come first.
+        registries: Length of the roster.
+
+    Raises:
+        ProtocolError: A share is not what its registry has committed to.
+        LinkError: A registry is lost.
+    """
+    total, own = own_input
+    hashes = []
+    for peer in range(registries):
+        if peer == channel.index:
+            hashes.append(own)
+            continue
+        share, committed = await take_input(
+            channel, peer, signatures, session=session, parties=parties, cells=len(total)
+        )
+        total = field.add(total, share)
+        hashes.append(committed)
+    return Inputs(share=total, hashes=tuple(hashes))
+
+
+async def agree_on_sum(
+    channel: Channel,
+    inputs: Inputs,
+    noise: Words,
+    signatures: Signatures,
+    *,
+    session: bytes,
+    parties: int,
+    noise_id: bytes,
+) -> NoisySum:
+    """Add the noise, after all parties agree on what it is that they add.
+
+    Args:
+        channel: Frames to all registries of the roster.
+        inputs: What was taken.
+        noise: ``(n,)`` shares of the noise, and of whatever else enters with it.
+        signatures: Signing and checking.
+        session: Digest of the session descriptor.
+        parties: m, the computing parties.
         noise_id: What identifies the noise, equal at all parties.
 
     Raises:
         ProtocolError: The parties did not receive the same inputs; no output exists.
     """
-    parties, me, cells = len(engine.parties), engine.index, noise.shape[0]
-    share, hashes = own_input
-    total, committed = field.add(noise, share), {me: hashes}
-    for peer in range(registries):
-        if peer == me:
-            continue
-        share, hashes = await take_input(
-            channel, peer, signatures, session=session, parties=parties, cells=cells
-        )
-        total, committed[peer] = field.add(total, share), hashes
-    agreement = agreement_digest(
-        session, [committed[index] for index in range(registries)], noise_id
-    )
+    agreement = agreement_digest(session, inputs.hashes, noise_id)
     await _all_agree(channel, agreement, signatures, parties=parties)
-    return NoisySum(share=total, agreement=agreement)
+    return NoisySum(share=field.add(noise, inputs.share), agreement=agreement)
 
 
 async def _all_agree(
