@@ -4,7 +4,7 @@ A key for deposits is opened from shares of degree t. Whoever recombines t + 1 o
 nothing else lets t liars, who send last, choose what comes out: a key whose secret they have. All
 sign it, because all have the same.
 
-Adversary: up to t of h >= 2t + 1 holders, who deviate and see every frame before they send their own.
+Adversary: up to t of h >= 2t + 1 holders, who deviate and send after they have seen all frames.
 """
 
 import itertools

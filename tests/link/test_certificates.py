@@ -212,9 +212,7 @@ def test_a_certificate_whose_subject_is_no_text_is_refused() -> None:
     body = base64.encodebytes(damaged).decode()
 
     with pytest.raises(ConfigError, match="not of this network"):
-        NETWORK.verify(
-            f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n", now=NOW
-        )
+        NETWORK.verify(f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n", now=NOW)
 
 
 def test_a_huge_certificate_is_refused_before_it_is_read() -> None:

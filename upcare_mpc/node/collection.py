@@ -127,8 +127,8 @@ class Collector:
     async def converted(self, session: bytes) -> None:
         """Erase the key of a session's deposits: its worker has them as shares.
 
-        Before this registry agrees to anything that could open. So when one honest registry has
-        made an output, all m have erased their parts, and what is left elsewhere converts nothing.
+        Before this registry agrees to an output. So when one honest registry has made one, all m
+        have erased their parts, and what is left elsewhere converts nothing.
         """
         if session in self._in_use:
             await self._forget(self._in_use[session])
