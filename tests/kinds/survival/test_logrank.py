@@ -8,10 +8,11 @@ import pytest
 from gbsg2 import EXACT, cases, gaussian, laplace, survival
 from scipy.special import chdtri
 
+from upcare_mpc.kinds.chi_square import ChiSquare
 from upcare_mpc.kinds.kind import NoiseLaw
 from upcare_mpc.kinds.survival.followup import Exits
 from upcare_mpc.kinds.survival.lifetable import LifeTable
-from upcare_mpc.kinds.survival.logrank import LogRank, scores
+from upcare_mpc.kinds.survival.logrank import log_rank, scores
 from upcare_mpc.privacy.guarantee import Guarantee
 from upcare_mpc.study.rows import tabulate
 
@@ -34,9 +35,9 @@ def rejections(release: Guarantee, sizes: tuple[int, ...], repeats: int) -> tupl
     return _rejected(score, sampling, limit), _rejected(score, sampling + added, limit)
 
 
-def logrank_of(table: npt.NDArray[np.int64], law: NoiseLaw) -> LogRank | None:
+def logrank_of(table: npt.NDArray[np.int64], law: NoiseLaw) -> ChiSquare | None:
     exits = Exits.plain(table, actuarial=True)
-    return LogRank.of(exits, LifeTable.of(exits, law), law)
+    return log_rank(exits, LifeTable.of(exits, law), law)
 
 
 def _rejected(

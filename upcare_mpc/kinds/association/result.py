@@ -14,7 +14,8 @@ from upcare_mpc.kinds.association.estimates import (
     compare,
     usable,
 )
-from upcare_mpc.kinds.association.tests import ChiSquare, homogeneity, mantel_haenszel, pearson
+from upcare_mpc.kinds.association.tests import homogeneity, mantel_haenszel, pearson
+from upcare_mpc.kinds.chi_square import ChiSquare
 from upcare_mpc.kinds.kind import Floats, NoiseLaw, Result, Statistic
 
 if TYPE_CHECKING:

@@ -12,41 +12,12 @@ is the same in all strata. D is ``a`` less what the common odds ratio and the ma
 let expect, V = 1 / (1/A + 1/B + 1/C + 1/D) of the fitted cells.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy.special import chdtrc
 
+from upcare_mpc.kinds.chi_square import ChiSquare
 from upcare_mpc.kinds.kind import Floats, NoiseLaw
 
-__all__ = ["ChiSquare", "homogeneity", "mantel_haenszel", "pearson"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChiSquare:
-    """A test.
-
-    Attributes:
-        statistic: Chi-square with ``df`` degrees of freedom, as if there were no noise.
-        df: Degrees of freedom.
-        p: p-value of ``statistic``; too small when there is noise.
-        p_noise_aware: p-value with the noise accounted for; the one to read.
-    """
-
-    statistic: float
-    df: int
-    p: float
-    p_noise_aware: float
-
-    @classmethod
-    def of(cls, statistic: float, aware: float, df: int) -> "ChiSquare":
-        """Look the statistics up."""
-        return cls(
-            statistic=statistic,
-            df=df,
-            p=float(chdtrc(df, statistic)),
-            p_noise_aware=float(chdtrc(df, aware)),
-        )
+__all__ = ["homogeneity", "mantel_haenszel", "pearson"]
 
 
 def pearson(table: Floats, draws: int, noise: NoiseLaw) -> ChiSquare | None:

@@ -15,62 +15,38 @@ Shares of arms and V come from the repaired table, where they are proper.
 Stratified: U, V and W of each stratum are added up.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy.special import chdtrc
 
+from upcare_mpc.kinds.chi_square import ChiSquare
 from upcare_mpc.kinds.kind import Floats, NoiseLaw
 from upcare_mpc.kinds.survival.followup import Exits
 from upcare_mpc.kinds.survival.lifetable import LifeTable
 
-__all__ = ["LogRank", "scores"]
+__all__ = ["log_rank", "scores"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRank:
-    """A log-rank test.
+def log_rank(exits: Exits, table: LifeTable, noise: NoiseLaw) -> ChiSquare | None:
+    """Test whether all arms have the same survival, within strata if there are any.
 
-    Attributes:
-        statistic: Chi-square with ``df`` degrees of freedom, as if there were no noise.
-        df: Arms less one.
-        p: p-value of ``statistic``; too small when there is noise.
-        p_noise_aware: p-value with the noise accounted for; the one to read.
+    Args:
+        exits: ``(g, e, 2n+1)`` or ``(strata, g, e, 2n+1)`` noisy counts, g >= 2.
+        table: The life table of these counts.
+        noise: The law of one draw, in patients.
+
+    Returns:
+        The test, of g - 1 degrees of freedom; None if it cannot be computed: no deaths, or an arm
+        with nobody in it.
     """
-
-    statistic: float
-    df: int
-    p: float
-    p_noise_aware: float
-
-    @classmethod
-    def of(cls, exits: Exits, table: LifeTable, noise: NoiseLaw) -> "LogRank | None":
-        """Test whether all arms have the same survival, within strata if there are any.
-
-        Args:
-            exits: ``(g, e, 2n+1)`` or ``(strata, g, e, 2n+1)`` noisy counts, g >= 2.
-            table: The life table of these counts.
-            noise: The law of one draw, in patients.
-
-        Returns:
-            The test, or None if it cannot be computed: no deaths, or an arm with nobody in it.
-        """
-        parts = scores(exits, table, noise)
-        if exits.counts.ndim == 4:
-            score, sampling, noisy = (part.sum(axis=0) for part in parts)
-        else:
-            score, sampling, noisy = parts
-        if np.linalg.eigvalsh(sampling)[0] < 1e-9:
-            return None
-        df = len(score)
-        statistic = float(score @ np.linalg.solve(sampling, score))
-        aware = float(score @ np.linalg.solve(sampling + noisy, score))
-        return cls(
-            statistic=statistic,
-            df=df,
-            p=float(chdtrc(df, statistic)),
-            p_noise_aware=float(chdtrc(df, aware)),
-        )
+    parts = scores(exits, table, noise)
+    if exits.counts.ndim == 4:
+        score, sampling, noisy = (part.sum(axis=0) for part in parts)
+    else:
+        score, sampling, noisy = parts
+    if np.linalg.eigvalsh(sampling)[0] < 1e-9:
+        return None
+    statistic = float(score @ np.linalg.solve(sampling, score))
+    aware = float(score @ np.linalg.solve(sampling + noisy, score))
+    return ChiSquare.of(statistic, aware, len(score))
 
 
 def scores(exits: Exits, table: LifeTable, noise: NoiseLaw) -> tuple[Floats, Floats, Floats]:

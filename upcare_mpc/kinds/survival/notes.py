@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from upcare_mpc.kinds.chi_square import ChiSquare
 from upcare_mpc.kinds.grid import Grid
 from upcare_mpc.kinds.kind import Statistic
 from upcare_mpc.kinds.survival.icss import ICSS
-from upcare_mpc.kinds.survival.logrank import LogRank
 
 if TYPE_CHECKING:
     from upcare_mpc.kinds.survival.kind import Survival
@@ -54,7 +54,9 @@ def about(survival: "Survival") -> str:
     return " ".join(rules)
 
 
-def of_test(test: LogRank | None, arms: int, *, stratified: bool = False) -> tuple[Statistic, str]:
+def of_test(
+    test: ChiSquare | None, arms: int, *, stratified: bool = False
+) -> tuple[Statistic, str]:
     """Return a test as a statistic, and what it says in a sentence."""
     name = "stratified log-rank" if stratified else "log-rank"
     nothing: Statistic = {"statistic": None, "df": arms - 1, "p": None, "p_noise_aware": None}

@@ -14,7 +14,7 @@ from upcare_mpc.kinds.survival.competing import Incidence
 from upcare_mpc.kinds.survival.followup import Exits
 from upcare_mpc.kinds.survival.icss import Standardised, standardised
 from upcare_mpc.kinds.survival.lifetable import LEAST_EXPOSED, LifeTable
-from upcare_mpc.kinds.survival.logrank import LogRank
+from upcare_mpc.kinds.survival.logrank import log_rank
 from upcare_mpc.kinds.survival.notes import about, drowned, not_estimable, of_test
 from upcare_mpc.kinds.survival.relative import THOUSANDTHS, Expected, Relative
 
@@ -107,12 +107,12 @@ def of(survival: "Survival", noisy: npt.NDArray[np.int64], noise: NoiseLaw) -> R
     notes = [about(survival)]
     notes += not_estimable(table.estimable, arms, grid)
 
-    test = LogRank.of(exits, table, opened.noise) if len(arms) > 1 else None
+    test = log_rank(exits, table, opened.noise) if len(arms) > 1 else None
     statistics["logrank"], note = of_test(test, len(arms))
     notes.append(note)
     if survival.strata and len(arms) > 1:
         by_stratum = LifeTable.of(opened.exits, opened.noise)
-        test = LogRank.of(opened.exits, by_stratum, opened.noise)
+        test = log_rank(opened.exits, by_stratum, opened.noise)
         statistics["logrank_stratified"], note = of_test(test, len(arms), stratified=True)
         notes.append(note)
     statistics["curve"] = {"estimator": grid.estimator, "landmark_days": grid.landmark_days}
