@@ -20,7 +20,7 @@ from upcare_mpc.he import proof as module
 from upcare_mpc.he.parameters import CHALLENGE_BITS, DELTA, N, Q, T
 from upcare_mpc.he.proof import prove, verify
 from upcare_mpc.he.sampling import uniform_box, uniform_plain
-from upcare_mpc.he.scheme import Ciphertext, Sum, encrypt
+from upcare_mpc.he.scheme import Ciphertext, Sum, Witness, encrypt, linear
 
 CONTEXT = b"the submitter's own deposit"
 RNG = np.random.default_rng(20_261_123)
@@ -116,8 +116,7 @@ def proof_of_a_fraction(joint: Joint, crafted: Ciphertext, parities: int) -> tup
     for tries in range(1, 400):
         y_u, y_0, y_1 = (uniform_box(bound // 2, os.urandom) for bound in module._BOXES)
         y_m = uniform_plain(os.urandom)
-        first = module._first(joint.public.wide, y_u, y_0, y_1, y_m, minus=(0, 0))
-        h = module._hash(prefix, first)
+        h = module._hash(prefix, linear(joint.public, Witness(y_u, y_0, y_1, y_m)))
         c = module._challenge(h)
         if not folded(c, parities).any():
             comb_of_ones = (np.arange(N) % parities == 0).astype(np.int64)
