@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from upcare_mpc.cli.local import local_data
+from upcare_mpc.cli.local.command import local_data
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds.noise_utility import NoiseUtility, compare
 from upcare_mpc.kinds.question import work_out

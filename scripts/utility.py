@@ -22,7 +22,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from upcare_mpc.cli.local import local_data
+from upcare_mpc.cli.local.command import local_data
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.kinds.noise_utility import NoiseUtility, compare
 from upcare_mpc.kinds.question import work_out

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from laws import Sample
 
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.client.platform import PlatformClient, raise_bad_end
 from upcare_mpc.config import DataFiles
 from upcare_mpc.ingest.encr import COLUMNS

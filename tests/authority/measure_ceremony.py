@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.config import DataFiles
 from upcare_mpc.link.board import RegistryBoard, ResearcherBoard
 from upcare_mpc.link.certificates import Identity

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from upcare_mpc.abe.request import Request
 from upcare_mpc.access.application import Application, attributes_of
 from upcare_mpc.access.papers import Filing, filing_statement, requester_of
-from upcare_mpc.cli.local_network import _free_ports
+from upcare_mpc.cli.local.network import _free_ports
 from upcare_mpc.config import Agreement, PlatformFile
 from upcare_mpc.coordinator.platform import Platform
 from upcare_mpc.coordinator.service import serve

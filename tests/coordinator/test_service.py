@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2, coordinator_pb2_grpc
-from upcare_mpc.cli.local_network import _free_ports
+from upcare_mpc.cli.local.network import _free_ports
 from upcare_mpc.cli.network import admit_party, found_network
 from upcare_mpc.config import Agreement, PlatformFile
 from upcare_mpc.coordinator.platform import Platform

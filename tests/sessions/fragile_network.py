@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from upcare_mpc.cli.local import local_data
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.command import local_data
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.client.platform import Event, PlatformClient
 from upcare_mpc.client.result import OpenedResult
 from upcare_mpc.config import DataFiles, load_party

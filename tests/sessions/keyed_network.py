@@ -14,7 +14,7 @@ from typing import Self
 from command import Ran, upcare
 from fragile_network import POLICY, data_of
 
-from upcare_mpc.cli.local_network import START_S, LocalNetwork
+from upcare_mpc.cli.local.network import START_S, LocalNetwork
 from upcare_mpc.cli.node import open_database
 from upcare_mpc.config import load_party
 from upcare_mpc.errors import LinkError

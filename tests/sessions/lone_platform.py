@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from upcare_mpc.cli.local_network import START_S, LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.network import START_S, LocalNetwork, LocalPolicy
 from upcare_mpc.config import DataFiles, load_party
 from upcare_mpc.errors import LinkError
 from upcare_mpc.link.certificates import Identity

@@ -16,7 +16,7 @@ import pytest
 from fragile_network import FOUR, POLICY, FragileNetwork, data_of, wait_for
 
 from upcare_mpc._proto.upcare.node.v1 import node_pb2
-from upcare_mpc.cli.local_deposits import answer_all, client_of, collecting
+from upcare_mpc.cli.local.deposits import answer_all, client_of, collecting
 from upcare_mpc.client.platform import Event, PlatformClient
 from upcare_mpc.node.operator import call_operator
 from upcare_mpc.study.draw import SEGMENT_CELLS

@@ -11,7 +11,7 @@ from fragile_network import data_of
 from test_transcripts import Shell, _commands
 
 from upcare_mpc.api.app import openapi
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.client.rest import RestPlatform
 from upcare_mpc.errors import LinkError, RefusedError

@@ -21,7 +21,7 @@ from fragile_network import FIVE, PARTIES, POLICY, FragileNetwork, cases_of, dat
 
 from upcare_mpc.cli.deposit_ticket import give_ticket
 from upcare_mpc.cli.depositing import deposit_table
-from upcare_mpc.cli.local_deposits import answer_all, client_of, collecting, deposit_all
+from upcare_mpc.cli.local.deposits import answer_all, client_of, collecting, deposit_all
 from upcare_mpc.client.deposit_files import point_of
 from upcare_mpc.client.deposits import OpenCollection, patient_deposit
 from upcare_mpc.client.platform import PlatformClient

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fragile_network import FIVE, FOUR, POLICY, FragileNetwork, data_of, wait_for
 
-from upcare_mpc.cli.local_deposits import collecting, deposit_all
+from upcare_mpc.cli.local.deposits import collecting, deposit_all
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.study.spec import Study, parse
 

@@ -11,7 +11,7 @@ import pytest
 from command import upcare
 
 from upcare_mpc.access.committees import fingerprint
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.client.committees import committee_in_force
 from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import RefusedError

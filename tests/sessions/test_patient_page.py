@@ -15,7 +15,7 @@ import pytest
 from fragile_network import FIVE, POLICY, FragileNetwork, data_of
 from playwright.sync_api import expect, sync_playwright
 
-from upcare_mpc.cli.local_deposits import answer_all, client_of, collecting
+from upcare_mpc.cli.local.deposits import answer_all, client_of, collecting
 from upcare_mpc.cli.node import open_database
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.config import load_party

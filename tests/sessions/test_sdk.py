@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fragile_network import FIVE, PARTIES, data_of
 
-from upcare_mpc.cli.demo import SERVED_EPSILON, answering_api
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.demo import SERVED_EPSILON, answering_api
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.client import Network, Study
 from upcare_mpc.errors import LinkError, RefusedError
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from upcare_mpc.cli.local_network import _free_ports
+from upcare_mpc.cli.local.network import _free_ports
 
 pytestmark = pytest.mark.parties
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import psycopg
 from postgres import postgres
 
-from upcare_mpc.cli.bench_ingest import STUDY
+from upcare_mpc.cli.bench.ingest import STUDY
 from upcare_mpc.kinds.question import work_out
 from upcare_mpc.storage.snapshot_engine import ALL_PATIENTS, Engine
 from upcare_mpc.storage.warehouse import Warehouse

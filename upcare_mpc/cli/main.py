@@ -34,10 +34,10 @@ COMMANDS = {  # loaded when asked for: a node need not load what only plots need
     "catalogue": "upcare_mpc.cli.catalogue:catalogue",
     "study": "upcare_mpc.cli.study:study",
     "deposit": "upcare_mpc.cli.deposit:deposit",
-    "local": "upcare_mpc.cli.local:local",
-    "demo": "upcare_mpc.cli.demo:demo",
-    "breach": "upcare_mpc.cli.breach:breach",
-    "bench": "upcare_mpc.cli.bench:bench",
+    "local": "upcare_mpc.cli.local.command:local",
+    "demo": "upcare_mpc.cli.local.demo:demo",
+    "breach": "upcare_mpc.cli.local.breach:breach",
+    "bench": "upcare_mpc.cli.bench.command:bench",
 }
 
 

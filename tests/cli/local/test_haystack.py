@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from upcare_mpc.cli.haystack import Find, Haystack, Secret, memory_of, search
+from upcare_mpc.cli.local.haystack import Find, Haystack, Secret, memory_of, search
 from upcare_mpc.errors import InputError
 
 SECRET = Secret(what="a key", content=bytes(range(40, 72)))

@@ -22,7 +22,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from upcare_mpc.cli import show
-from upcare_mpc.cli.bench_process import apart
+from upcare_mpc.cli.bench.process import apart
 from upcare_mpc.cli.committee import NO_RULE, Committee, Rehearsal
 from upcare_mpc.deposits.collection import ENVELOPES, Collection
 from upcare_mpc.deposits.envelopes import check_payload, ciphertext_of, open_share, wrap

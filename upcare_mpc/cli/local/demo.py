@@ -15,8 +15,8 @@ import numpy as np
 from rich.table import Table
 
 from upcare_mpc.cli import show
-from upcare_mpc.cli.local import local_data
-from upcare_mpc.cli.local_network import START_S, LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.command import local_data
+from upcare_mpc.cli.local.network import START_S, LocalNetwork, LocalPolicy
 from upcare_mpc.cli.study import follow, preview_lines, read_study
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.client.rest import RestPlatform

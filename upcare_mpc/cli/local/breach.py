@@ -26,10 +26,11 @@ from typing import Any
 import click
 from rich.table import Table
 
-from upcare_mpc.cli import breach_secrets, show
-from upcare_mpc.cli.haystack import Find, Haystack, Secret, memory_of, search
-from upcare_mpc.cli.local import local_data
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli import show
+from upcare_mpc.cli.local import breach_secrets
+from upcare_mpc.cli.local.command import local_data
+from upcare_mpc.cli.local.haystack import Find, Haystack, Secret, memory_of, search
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.cli.records import seal_edition
 from upcare_mpc.cli.study import read_study
 from upcare_mpc.client.platform import PlatformClient

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from upcare_mpc.cli.made_up_registry import write_encr, write_obds
+from upcare_mpc.cli.bench.made_up_registry import write_encr, write_obds
 from upcare_mpc.ingest.delivery import Source, read
 from upcare_mpc.records.variables import VARIABLES
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from upcare_mpc.cli.deposit_ticket import give_ticket
 from upcare_mpc.cli.depositing import deposit_answers, deposit_table
-from upcare_mpc.cli.local_network import LocalNetwork
+from upcare_mpc.cli.local.network import LocalNetwork
 from upcare_mpc.client.deposit_files import new_key, write_ticket
 from upcare_mpc.client.deposits import DepositClient, OpenCollection
 from upcare_mpc.errors import DataError, SessionError

@@ -11,11 +11,11 @@ from typing import Any
 import click
 import numpy as np
 
-from upcare_mpc.cli.bench_abe import abe
-from upcare_mpc.cli.bench_api import api
-from upcare_mpc.cli.bench_deposit import deposit
-from upcare_mpc.cli.bench_ingest import ingest
-from upcare_mpc.cli.bench_network import (
+from upcare_mpc.cli.bench.abe import abe
+from upcare_mpc.cli.bench.api import api
+from upcare_mpc.cli.bench.deposit import deposit
+from upcare_mpc.cli.bench.ingest import ingest
+from upcare_mpc.cli.bench.network import (
     IDLE_S,
     PURPOSE,
     TABLES,
@@ -24,9 +24,9 @@ from upcare_mpc.cli.bench_network import (
     print_report,
     spread,
 )
-from upcare_mpc.cli.bench_suppress import suppress
+from upcare_mpc.cli.bench.suppress import suppress
 from upcare_mpc.cli.committee import Rehearsal, rehearse
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.client.platform import PlatformClient, raise_bad_end
 from upcare_mpc.errors import InputError
 from upcare_mpc.privacy.gaussian import sample_gaussian

@@ -20,7 +20,7 @@ from upcare_mpc._proto.upcare.study.v1 import study_pb2
 from upcare_mpc.abe.statements import scalar_bytes
 from upcare_mpc.authority.committees import authority_folder
 from upcare_mpc.authority.shares import Shares
-from upcare_mpc.cli.haystack import Secret
+from upcare_mpc.cli.local.haystack import Secret
 from upcare_mpc.client.request_folder import RequestFolder
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.client.result import OpenedResult

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from upcare_mpc.cli.bench_network import (
+from upcare_mpc.cli.bench.network import (
     IDLE_S,
     PURPOSE,
     TABLES,
@@ -17,8 +17,8 @@ from upcare_mpc.cli.bench_network import (
     print_report,
     spread,
 )
-from upcare_mpc.cli.demo import answering_api
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.demo import answering_api
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.client.platform import raise_bad_end
 from upcare_mpc.client.researcher import Researcher
 from upcare_mpc.client.rest import RestPlatform

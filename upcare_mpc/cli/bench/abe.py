@@ -28,7 +28,7 @@ from upcare_mpc.abe.policy import MAX_ROWS, parse
 from upcare_mpc.abe.request import Request
 from upcare_mpc.abe.threshold import conclude, deal_in, report
 from upcare_mpc.cli import show
-from upcare_mpc.cli.bench_process import apart, peak_mb
+from upcare_mpc.cli.bench.process import apart, peak_mb
 from upcare_mpc.errors import InputError, ProtocolError
 
 __all__ = ["abe"]

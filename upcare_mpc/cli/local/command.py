@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from upcare_mpc.cli import show
-from upcare_mpc.cli.local_network import LocalNetwork, LocalPolicy
+from upcare_mpc.cli.local.network import LocalNetwork, LocalPolicy
 from upcare_mpc.cli.study import follow, preview_lines, read_study
 from upcare_mpc.client.platform import PlatformClient
 from upcare_mpc.config import DataFiles, load_data
@@ -136,7 +136,7 @@ class _Watch:
 
 def _local_deposits() -> Any:
     """The module that deposits; loaded by studies that take deposits alone."""
-    return import_module("upcare_mpc.cli.local_deposits")
+    return import_module("upcare_mpc.cli.local.deposits")
 
 
 def _sources_of(

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 import click
 
 from upcare_mpc.cli import show
-from upcare_mpc.cli.bench_process import apart, peak_mb
-from upcare_mpc.cli.made_up_registry import Made, write_encr, write_obds
+from upcare_mpc.cli.bench.made_up_registry import Made, write_encr, write_obds
+from upcare_mpc.cli.bench.process import apart, peak_mb
 from upcare_mpc.config import DataFiles
 from upcare_mpc.errors import DataError
 from upcare_mpc.kinds.question import work_out

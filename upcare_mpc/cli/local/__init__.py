@@ -1,0 +1,1 @@
+"""Whole networks on this machine: to try, to show, and to search what a platform holds."""
