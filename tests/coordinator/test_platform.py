@@ -264,7 +264,7 @@ def test_nothing_is_kept_of_a_stranger(together: Together, tmp_path: Path) -> No
     with pytest.raises(RefusedError, match="does not know this researcher's key"):
         together.run(lambda platform: platform.submit(request))
 
-    assert together.studies.all() == ()
+    assert together.studies.in_state(*State) == ()
 
 
 def test_a_key_has_a_bounded_number_of_studies(
@@ -284,7 +284,7 @@ def test_a_key_has_a_bounded_number_of_studies(
         return known
 
     assert together.run(submit) == [False, True]
-    assert len(together.studies.all()) == 1
+    assert len(together.studies.in_state(*State)) == 1
 
 
 def test_a_study_is_tried_again_a_bounded_number_of_times(

@@ -149,8 +149,22 @@ def test_nothing_is_attached_to_an_unknown_study(studies: Studies) -> None:
         studies.add_event(STUDY, kind="note", text="one", time=NOON)
 
 
-def test_studies_are_listed_oldest_first(studies: Studies) -> None:
+def test_studies_in_a_state_are_listed_oldest_first(studies: Studies) -> None:
     enter(studies, b"a" * 32, time=LATER)
     enter(studies, b"b" * 32, time=NOON)
+    enter(studies, b"c" * 32, time=NOON)
+    studies.move(b"c" * 32, "running", sources=["submitted"], time=LATER)
 
-    assert [study.digest[:1] for study in studies.all()] == [b"b", b"a"]
+    assert [study.digest[:1] for study in studies.in_state("submitted", "done")] == [b"b", b"a"]
+    assert [study.digest[:1] for study in studies.in_state("running")] == [b"c"]
+
+
+def test_a_study_is_found_by_its_latest_session(studies: Studies) -> None:
+    enter(studies, STUDY, time=NOON)
+    studies.attempt(STUDY, b"1" * 32, time=NOON)
+    studies.attempt(STUDY, b"2" * 32, time=LATER)
+
+    found = studies.of_session(b"2" * 32)
+    assert found is not None
+    assert found.digest == STUDY
+    assert studies.of_session(b"1" * 32) is None

@@ -76,8 +76,8 @@ class Platform:
             self._stories, deposits, self._collections, self.attendance, self._convert
         )
         self._collecting.restarted()
-        for row in studies.all():
-            if not (State(row.state).final or deposits.of_question(row.digest)):
+        for row in studies.in_state(*(state for state in State if not state.final)):
+            if not deposits.of_question(row.digest):
                 self._stories.end(row.digest, State.FAILED, "the platform was restarted")
 
     def tend(self) -> None:
@@ -421,10 +421,10 @@ class Platform:
 
     def _answered_late(self, session: bytes) -> None:
         """Outputs that came after a failure make an answer: it was paid for, so it is given."""
-        for row in self.studies.all():
-            if row.session == session and row.state in {State.FAILED, State.COLLECTING}:
-                self._end(row.digest, State.DONE, "late outputs have arrived: the result is ready")
-                self._collecting.over(row.digest)
+        row = self.studies.of_session(session)
+        if row is not None and row.state in {State.FAILED, State.COLLECTING}:
+            self._end(row.digest, State.DONE, "late outputs have arrived: the result is ready")
+            self._collecting.over(row.digest)
 
     def _left(self, name: str) -> None:
         self._fills.left(name)

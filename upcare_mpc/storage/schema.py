@@ -68,7 +68,7 @@ _node = MetaData()
 _coordinator = MetaData()
 
 NODE = Schema(owner="node", version=5, tables=_node)
-COORDINATOR = Schema(owner="coordinator", version=3, tables=_coordinator)
+COORDINATOR = Schema(owner="coordinator", version=4, tables=_coordinator)
 
 # A registry's chain of ledger events and approvals; see upcare_mpc.journal.
 JOURNAL = Table(
@@ -216,11 +216,11 @@ STUDIES = Table(
     "studies",
     _coordinator,
     Column("digest", LargeBinary, primary_key=True),
-    Column("researcher", Text, nullable=False),
+    Column("researcher", Text, nullable=False, index=True),
     Column("canonical", LargeBinary, nullable=False),
     Column("request", LargeBinary, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("session", LargeBinary),
+    Column("state", Text, nullable=False, index=True),
+    Column("session", LargeBinary, index=True),
     Column("error", Text),
     Column("created", Text, nullable=False),
     Column("updated", Text, nullable=False),

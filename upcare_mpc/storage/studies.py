@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, or_, select
 
 from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
 from upcare_mpc.journal import utc_text
@@ -140,11 +140,16 @@ class Studies:
             newest = query.order_by(STUDIES.c.created.desc(), STUDIES.c.digest).limit(limit)
             return tuple(_row(row) for row in connection.execute(newest).mappings())
 
-    def all(self) -> tuple[StudyRow, ...]:
-        """Return all studies, oldest first."""
+    def in_state(self, *states: str) -> tuple[StudyRow, ...]:
+        """Return the studies in any of some states, oldest first."""
+        query = select(STUDIES).where(STUDIES.c.state.in_(states)).order_by(STUDIES.c.created)
         with self._database.read() as connection:
-            rows = connection.execute(select(STUDIES).order_by(STUDIES.c.created)).mappings()
-            return tuple(_row(row) for row in rows)
+            return tuple(_row(row) for row in connection.execute(query).mappings())
+
+    def of_session(self, session: bytes) -> StudyRow | None:
+        """Return the study whose latest attempt was this session."""
+        with self._database.read() as connection:
+            return _found(connection, STUDIES.c.session == session)
 
     def move(
         self,
@@ -270,8 +275,11 @@ class Studies:
 
 
 def _find(connection: Connection, digest: bytes) -> StudyRow | None:
-    query = select(STUDIES).where(STUDIES.c.digest == digest)
-    row = connection.execute(query).mappings().one_or_none()
+    return _found(connection, STUDIES.c.digest == digest)
+
+
+def _found(connection: Connection, condition: ColumnElement[bool]) -> StudyRow | None:
+    row = connection.execute(select(STUDIES).where(condition)).mappings().one_or_none()
     return None if row is None else _row(row)
 
 
