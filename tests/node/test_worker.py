@@ -3,11 +3,15 @@
 import asyncio
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
+from upcare_mpc.errors import LinkError, SessionError
 from upcare_mpc.mpc.field import Words
+from upcare_mpc.mpc.programs import noisy_sum
+from upcare_mpc.mpc.programs.noisy_sum import Inputs, NoisySum
 from upcare_mpc.node import worker as module
 from upcare_mpc.node.pipe import Message
 from upcare_mpc.node.worker import Worker
@@ -97,3 +101,48 @@ def test_a_charge_is_made_final_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(twice())
 
     assert said == ["reveal"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_key_converts_only_when_all_registries_inputs_are_there(
+    monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """It converts once: a registry that is lost before it shares leaves it for another attempt."""
+    done: list[str] = []
+    zeros = np.zeros(CELLS, np.uint64)
+
+    async def send(*_: Any, **__: Any) -> None:
+        done.append("send")
+
+    async def take(*_: Any, **__: Any) -> Inputs:
+        done.append("take")
+        if lost:
+            raise LinkError("fr-a is lost")
+        return Inputs(share=zeros, hashes=())
+
+    async def convert(*_: Any) -> tuple[Words, tuple[int, ...]]:
+        done.append("convert")
+        return zeros, ()
+
+    async def agree(*_: Any, **__: Any) -> NoisySum:
+        done.append("agree")
+        raise SessionError("as far as this goes")
+
+    async def nothing(*_: Any) -> None:
+        return
+
+    worker = Worker(None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(module, "write_message", lambda *_, **__: None)
+    monkeypatch.setattr(module, "send_input", send)
+    monkeypatch.setattr(noisy_sum, "take_inputs", take)
+    monkeypatch.setattr(noisy_sum, "agree_on_sum", agree)
+    monkeypatch.setattr(worker, "_convert", convert)
+    monkeypatch.setattr(worker, "_spend", nothing)
+    engine = SimpleNamespace(agree_keys=nothing, local_random=SimpleNamespace(words=None))
+    monkeypatch.setattr(module, "_engine", lambda *_: engine)
+    assignment: Any = MagicMock(noise=zeros, program="noisy-sum/1", deposited=object())
+
+    with pytest.raises(LinkError if lost else SessionError):
+        asyncio.run(worker._compute(assignment, None))  # type: ignore[arg-type]
+
+    assert done == (["send", "take"] if lost else ["send", "take", "convert", "agree"])

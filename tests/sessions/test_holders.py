@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fragile_network import FIVE, FOUR, POLICY, FragileNetwork, data_of, wait_for
+from fragile_network import FIVE, POLICY, FragileNetwork, data_of, wait_for
 
 from upcare_mpc.cli.local.deposits import collecting, deposit_all
 from upcare_mpc.client.platform import PlatformClient
@@ -16,10 +16,10 @@ pytestmark = [pytest.mark.parties, pytest.mark.slow]
 ONLINE = FIVE[:3]
 
 
-def study_of(title: str, envelope: str, online: tuple[str, ...] = ONLINE) -> Study:
+def study_of(title: str, envelope: str) -> Study:
     return parse(
         f'version = 1\ntitle = "{title}"\nkind = "counts"\npurpose = "DUO:0000007"\n'
-        f"registries = {json.dumps(online)}\noverlap = 1\n"
+        f"registries = {json.dumps(ONLINE)}\noverlap = 1\n"
         f'[deposits]\nenvelope = "{envelope}"\nregistries = ["fr-b"]\n'
         "[cohort]\nwhere = \"site = 'C50'\"\n[privacy]\nepsilon = 1\n"
         '[counts]\nby = ["grade"]\n',
@@ -30,7 +30,7 @@ def study_of(title: str, envelope: str, online: tuple[str, ...] = ONLINE) -> Stu
 @pytest.fixture(scope="module")
 def shared_network() -> Iterator[FragileNetwork]:
     with FragileNetwork(
-        data=data_of(*FOUR), offline=data_of("fr-b"), overlap=1, policy=POLICY
+        data=data_of(*ONLINE), offline=data_of("fr-b"), overlap=1, policy=POLICY
     ) as network:
         yield network
 
@@ -105,33 +105,3 @@ def test_a_node_that_is_killed_in_the_session_can_be_asked_again_with_the_same_d
         within_s=20,
         what="keys and deposits are gone",
     )
-
-
-def test_a_registry_that_is_lost_before_it_shares_leaves_the_key(network: FragileNetwork) -> None:
-    """The key converts once: only when nobody is awaited any more."""
-    study = study_of("lost before it shares", "rlwe", FOUR)
-    network.make_whole(FOUR)
-    assert network.ask(study).end == "collecting"
-    collection = collecting(network, study)
-    deposit_all(network, collection)
-    last_one = network.workers("fr-a")[0]
-    with PlatformClient(network.researcher) as platform:
-        platform.close(study, ())
-    for event in network.follow(study, within_s=60):
-        if event.phase == "noise":
-            network.freeze(last_one)
-            network.wait_for_charges(study, de_a="spent", de_b="spent", de_c="spent")
-            network.kill("fr-a")
-            network.thaw(last_one)
-    assert event.phase == "collecting", event.text
-    assert [kept(network, name)[0] for name in ONLINE] == [[collection.hex()]] * 3
-    network.wait_for_charges(study, de_a="released", de_b="released", de_c="released")
-
-    network.make_whole(FOUR)
-    with PlatformClient(network.researcher) as platform:
-        platform.close(study, ())
-    *_, last = network.follow(study, within_s=60)
-
-    assert last.phase == "done", last.text
-    with PlatformClient(network.researcher) as platform:
-        assert platform.result(study).label()["deposits"]["registries"] == ["fr-b"]
