@@ -238,9 +238,10 @@ def markdown(asked: Asked, table: pd.DataFrame) -> list[str]:
         errors, lost = rows["error"].tolist(), rows["missing"].tolist()
         cells = [f"{epsilon:g}"]
         for error, missing in zip(errors, lost, strict=True):
-            ratio = f" (x {error / errors[0]:.1f})" if len(cells) > 1 else ""
-            without = f", {100 * missing:.0f} % without" if missing > 0.005 else ""
-            cells.append(f"{error:.2g}{ratio}{without}")
+            compared = len(cells) > 1 and lost[0] < 1
+            ratio = f" (x {error / errors[0]:.1f})" if compared else ""
+            without = f", {100 * missing:.3g} % without" if missing > 0.005 else ""
+            cells.append(f"{error:.2g}{ratio}{without}" if missing < 1 else "no figure")
         lines.append("| " + " | ".join(cells) + " |")
     return [f"{asked.shown}, {asked.unit}", "", *lines]
 
