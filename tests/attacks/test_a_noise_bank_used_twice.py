@@ -145,9 +145,8 @@ def test_a_draw_stays_burnt_when_its_session_has_failed(network: Registries) -> 
 
 
 def test_one_draw_proposed_to_two_studies_at_once_serves_one_at_most(
-    network: Registries, monkeypatch: pytest.MonkeyPatch
+    network: Registries,
 ) -> None:
-    monkeypatch.setattr("upcare_mpc.node.session.COUNT_S", 2.0)  # two at once, on a busy machine
     fill = fill_registries(network, counts())
     one, other = proposed(network, fill, "one")[1], proposed(network, fill, "the other")[1]
 

@@ -20,7 +20,6 @@ from fragile_network import FOUR, POLICY, FragileNetwork, data_of
 from registries import NAMES, Registries, registries
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
-from upcare_mpc.node import session as session_module
 from upcare_mpc.node.pipe import Message
 from upcare_mpc.study.spec import Study, parse
 
@@ -38,8 +37,7 @@ def with_rules(title: str, names: tuple[str, ...] = FOUR) -> Study:
 
 
 @pytest.fixture
-def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registries]:
-    monkeypatch.setattr(session_module, "COUNT_S", 1.0)  # four nodes count in this one process
+def network(tmp_path: Path) -> Iterator[Registries]:
     network = registries(tmp_path)
     yield network
     network.close()

@@ -94,6 +94,7 @@ def test_a_length_that_is_none_is_refused(port: int) -> None:
     assert alive(port)
 
 
+@pytest.mark.slow
 def test_a_body_drop_by_drop_is_given_up(port: int) -> None:
     begun = time.monotonic()
     with sending(port, POST + b"Content-Length: 100\r\n\r\n{") as connection:

@@ -18,7 +18,7 @@ import pytest
 from registries import NAMES, Registries, counts, registries
 
 from upcare_mpc._proto.upcare.coordinator.v1 import coordinator_pb2
-from upcare_mpc.node import server, session
+from upcare_mpc.node import server
 
 WEEK = datetime.timedelta(days=7)
 DELIVERY = Path(__file__).parents[2] / "parties" / "fr-b" / "data" / "FR-B_encr_incidence.csv"
@@ -27,7 +27,6 @@ DELIVERY = Path(__file__).parents[2] / "parties" / "fr-b" / "data" / "FR-B_encr_
 @pytest.fixture
 def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registries]:
     monkeypatch.setattr(server, "renewal_time", lambda _: 0.0)
-    monkeypatch.setattr(session, "COUNT_S", 1.0)  # several nodes count in this one process
     made = registries(tmp_path)
     yield made
     made.close()

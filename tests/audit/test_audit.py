@@ -76,6 +76,7 @@ def test_a_patient_known_to_two_registries_loses_no_more_than_stated_and_not_muc
     assert 0.5 < found(cohort, release) < 1  # half the epsilon on the label would be found out
 
 
+@pytest.mark.slow
 def test_an_overlap_that_the_network_does_not_know_of_is_found(tmp_path: Path) -> None:
     """Each target is known to two registries, the network has agreed on one: her loss doubles."""
     cohort = tossed(known_to=2)

@@ -276,6 +276,7 @@ PSEUDONYMS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     question=MEASURES,

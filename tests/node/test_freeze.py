@@ -299,6 +299,7 @@ def test_another_delivery_after_a_crash_does_not_take_what_was_read(
     assert not (tmp_path / "arrivals").exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     """A real one, by SIGKILL, at ten moments of its work."""
     folder = tmp_path / "snapshots"

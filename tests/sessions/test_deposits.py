@@ -229,6 +229,7 @@ def test_tables_and_patients_are_one_sum_and_a_broken_proof_is_left_out(
     assert (deposits["refused"], deposits["dropped"]) == ({"proof": 1}, 0)
 
 
+@pytest.mark.slow
 def test_a_holder_that_is_lost_does_not_take_the_deposits_with_it() -> None:
     online = FIVE[:4]
     study = tables("one is lost", online=online)

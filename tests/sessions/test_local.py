@@ -75,6 +75,7 @@ def test_json_is_one_object_of_the_promised_shape(folder: Path) -> None:
     assert list(folder.glob("upcare-*")) == []
 
 
+@pytest.mark.slow
 def test_ended_in_the_middle_it_leaves_no_key_and_no_process(folder: Path) -> None:
     process = start(folder)
     wait_for(

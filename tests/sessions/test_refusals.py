@@ -34,6 +34,7 @@ class WaryNetwork(FragileNetwork):
     """The network of this file."""
 
     busy_port: int
+    started: float
 
     def found(self) -> None:
         """Make it, with one stranger and one certificate that ends soon."""
@@ -84,15 +85,16 @@ def network() -> Iterator[WaryNetwork]:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         wary.busy_port = busy.getsockname()[1]
         with wary:
-            wait_until_expired(wary)
+            wary.started = time.monotonic()
+            wary.wait_until_attending(counts("never submitted", names=(*GERMAN, "de-d"), overlap=2))
             yield wary
 
 
-def wait_until_expired(wary: WaryNetwork) -> None:
-    """Let de-d attend, and wait until its certificate has ended."""
-    started = time.monotonic()
-    wary.wait_until_attending(counts("never submitted", names=(*GERMAN, "de-d"), overlap=2))
-    time.sleep(max(0.0, SHORT_LIVED_S + 1 - (time.monotonic() - started)))
+@pytest.fixture(scope="module")
+def expired(network: WaryNetwork) -> WaryNetwork:
+    """The network when de-d attends, and its certificate has ended."""
+    time.sleep(max(0.0, SHORT_LIVED_S + 1 - (time.monotonic() - network.started)))
+    return network
 
 
 def ask_german(network: WaryNetwork, title: str, *decision: str) -> Story:
@@ -173,28 +175,6 @@ def test_a_registry_of_another_network_is_not_let_in(network: WaryNetwork) -> No
     )
 
 
-def test_a_registry_whose_certificate_has_ended_meanwhile_is_refused(network: WaryNetwork) -> None:
-    study = counts("with an expired one", names=("de-a", "de-c", "de-d"), overlap=2)
-
-    story = network.ask(study)
-
-    assert story.end in {"failed", "refused"}
-    assert "the certificate of de-d is not in force (it ended on " in story.words
-    assert network.all_charges(study) == {"de-a": [], "de-c": [], "de-d": []}
-
-
-def test_a_node_with_an_expired_certificate_does_not_start(
-    network: WaryNetwork,
-) -> None:
-    network.kill("de-d")
-
-    ran = upcare("node", "serve", "--party", str(network.party_folder("de-d")))
-
-    assert ran.status == 1
-    assert ran.err.startswith("upcare: error: the certificate of de-d is not in force")
-    assert len(ran.err.splitlines()) == 1
-
-
 def test_too_few_registries_that_compute_are_refused(network: WaryNetwork) -> None:
     story = network.ask(counts("two registries", names=("de-a", "de-c"), overlap=2))
 
@@ -240,3 +220,23 @@ def test_a_platform_that_is_not_there_is_said_in_one_line(
         pytest.raises(LinkError, match="the platform cannot be reached"),
     ):
         platform.submit(counts("to nobody", names=GERMAN, overlap=2))
+
+
+def test_a_registry_whose_certificate_has_ended_meanwhile_is_refused(expired: WaryNetwork) -> None:
+    study = counts("with an expired one", names=("de-a", "de-c", "de-d"), overlap=2)
+
+    story = expired.ask(study)
+
+    assert story.end in {"failed", "refused"}
+    assert "the certificate of de-d is not in force (it ended on " in story.words
+    assert expired.all_charges(study) == {"de-a": [], "de-c": [], "de-d": []}
+
+
+def test_a_node_with_an_expired_certificate_does_not_start(expired: WaryNetwork) -> None:
+    expired.kill("de-d")
+
+    ran = upcare("node", "serve", "--party", str(expired.party_folder("de-d")))
+
+    assert ran.status == 1
+    assert ran.err.startswith("upcare: error: the certificate of de-d is not in force")
+    assert len(ran.err.splitlines()) == 1

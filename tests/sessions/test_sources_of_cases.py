@@ -93,6 +93,7 @@ def test_wherever_the_cases_are_the_counts_are_theirs(
     assert "in the table cases_2026 of a warehouse" in network.log("fr-b")
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_is_frozen_while_the_node_runs_is_counted_next(
     network: FragileNetwork,
     files: dict[str, DataFiles],

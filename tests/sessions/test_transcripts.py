@@ -120,14 +120,7 @@ def _shell(folder: Path) -> Iterator[Shell]:
         shell.end()
 
 
-FIRST = {
-    "bad_input",
-    "demo",
-    "deposits",
-    "first_answer",
-    "ingest",
-    "patient",
-}  # also in `make test`
+FIRST = {"demo", "first_answer", "ingest"}  # also in `make test`
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ def test_generated_measures_give_the_vector_of_the_rows_engine(
     )
 
 
+@pytest.mark.slow
 @settings(EXAMPLES, max_examples=50)
 @given(question=MEASURES, silent=st.booleans(), source=st.randoms(use_true_random=False))
 def test_only_the_patients_of_a_selection_are_counted(
@@ -89,6 +90,7 @@ def test_who_of_some_patients_has_rows_is_known(everybody: Engine) -> None:
     assert everybody.known([]) == frozenset()
 
 
+@pytest.mark.slow
 @settings(EXAMPLES, max_examples=20)
 @given(cases=CASES, questions=st.lists(MEASURES, min_size=1, max_size=5))
 def test_generated_records_give_the_vector_of_the_rows_engine(

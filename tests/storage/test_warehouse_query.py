@@ -91,6 +91,7 @@ def test_the_first_matching_tumours_count_by_sequence_then_by_tumour_id(
     assert vector.tolist() == tabulate(*question, CASES).tolist()
 
 
+@pytest.mark.slow
 def test_rows_alike_in_what_names_them_are_ordered_by_all_that_they_say() -> None:
     """And so one more row moves no others: the bound per patient holds whatever the ids are."""
     rows = ties()

@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_bench_asks_a_study_to_its_end_over_the_interface(upcare):
     ran = upcare("bench", "api", "--cells=20", "--runs=1", "--json")
 
