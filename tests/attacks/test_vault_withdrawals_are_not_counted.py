@@ -44,6 +44,12 @@ def day(
     return world, view(world, since)
 
 
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """A day on which nothing changes."""
+    return day(tmp_path_factory.mktemp("quiet"), [], [])[1]
+
+
 SPREAD = list(range(0, PATIENTS, 128))  # each in another block
 
 
@@ -59,10 +65,9 @@ SPREAD = list(range(0, PATIENTS, 128))  # each in another block
     ],
 )
 def test_a_day_with_withdrawals_looks_like_a_day_without(
-    tmp_path: Path, withdrawn: list[int], corrected: list[int]
+    tmp_path: Path, quiet: tuple[object, ...], withdrawn: list[int], corrected: list[int]
 ) -> None:
-    _, quiet = day(tmp_path / "quiet", [], [])
-    world, busy = day(tmp_path / "busy", withdrawn, corrected)
+    world, busy = day(tmp_path, withdrawn, corrected)
 
     assert busy == quiet
     left = set(range(PATIENTS)) - set(withdrawn)
@@ -70,11 +75,10 @@ def test_a_day_with_withdrawals_looks_like_a_day_without(
 
 
 def test_more_blocks_than_the_cover_are_told_as_the_next_class_and_no_closer(
-    tmp_path: Path,
+    tmp_path: Path, quiet: tuple[object, ...]
 ) -> None:
     _, some = day(tmp_path / "some", list(range(0, PATIENTS, 61)), [])
     _, more = day(tmp_path / "more", list(range(0, PATIENTS, 31)), [])
-    _, quiet = day(tmp_path / "quiet", [], [])
 
     assert some == more != quiet
 

@@ -53,6 +53,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cohort, Release]:
     return cohort, run_local(cohort, tmp_path_factory.mktemp("honest"), privacy=ONE, overlap=2)
 
 
+@pytest.mark.slow
 def test_the_noise_of_one_release_has_the_law_that_the_label_states(
     honest: tuple[Cohort, Release],
 ) -> None:
@@ -67,6 +68,7 @@ def test_the_noise_of_one_release_has_the_law_that_the_label_states(
     assert smallest(law_checks(release.counts - cohort.counts, other)) < LEVEL
 
 
+@pytest.mark.slow
 def test_a_patient_known_to_two_registries_loses_no_more_than_stated_and_not_much_less(
     honest: tuple[Cohort, Release],
 ) -> None:

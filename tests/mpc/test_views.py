@@ -428,8 +428,11 @@ def tells(m: int, coalition: Coalition, story: Story, known: int) -> bool:
     )
 
 
+SEVEN_SLOWLY = [*COMMITTEES[:2], pytest.param(*COMMITTEES[2], marks=pytest.mark.slow)]
+
+
 @pytest.mark.parametrize(("known", "blocks"), [(0, 1), (2, 2), (3, 1)])
-@pytest.mark.parametrize(("m", "t"), COMMITTEES)
+@pytest.mark.parametrize(("m", "t"), SEVEN_SLOWLY)
 def test_no_t_parties_see_anything_of_the_number(m: int, t: int, known: int, blocks: int) -> None:
     story = Story(number=one_bit, blocks=blocks)
 
@@ -446,7 +449,7 @@ def test_no_t_parties_see_anything_of_the_number(m: int, t: int, known: int, blo
     ],
     ids=[*WRONG_MASKS, "an and without masks", "one stream for all dealers", "one word"],
 )
-@pytest.mark.parametrize(("m", "t"), COMMITTEES)
+@pytest.mark.parametrize(("m", "t"), SEVEN_SLOWLY)
 def test_some_t_parties_see_the_number_if_a_step_is_wrong(
     m: int, t: int, story: Story, seen_at: set[int]
 ) -> None:

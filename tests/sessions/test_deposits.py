@@ -255,6 +255,7 @@ def test_a_holder_that_is_lost_does_not_take_the_deposits_with_it() -> None:
         assert opened.label()["missing"] == ["de-b"]
 
 
+@pytest.mark.slow
 def test_a_network_on_this_machine_with_deposits_and_answers(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(
         'version = 1\ntitle = "local"\nkind = "questionnaire"\npurpose = "DUO:0000007"\n'
