@@ -22,7 +22,12 @@ GENERATION, HANDOVER, ISSUANCE = (THRESHOLD[k] for k in ("generation", "handover
 Case = dict[str, Any]
 
 
-@pytest.mark.parametrize("case", SEALED, ids=lambda case: case["name"])
+def _at_its_time(case: Case) -> Any:
+    marks = [pytest.mark.slow] if len(case["attributes"]) > 1 else []
+    return pytest.param(case, id=case["name"], marks=marks)
+
+
+@pytest.mark.parametrize("case", [_at_its_time(case) for case in SEALED])
 def test_headers_and_keys_are_those_of_the_vectors(case: Case) -> None:
     alpha, context = int(case["alpha"], 16), bytes.fromhex(case["context"])
     public, policy = page.power(curve.G2, alpha), str(parse(case["policy"]))

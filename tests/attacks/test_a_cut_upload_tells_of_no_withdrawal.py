@@ -101,9 +101,13 @@ DISTURBANCES = {
     "listing_what_is_gone": listing_what_is_gone,
     **{f"cut_after_{calls}": cut_after(calls) for calls in (0, 2, 8, 12, 18)},
 }
+FIRST = {"honest", "cut_after_8"}  # also in `make test`
 
 
-@pytest.mark.parametrize("disturbance", DISTURBANCES)
+@pytest.mark.parametrize(
+    "disturbance",
+    [pytest.param(d, marks=[] if d in FIRST else [pytest.mark.slow]) for d in DISTURBANCES],
+)
 def test_what_the_platform_sees_of_a_disturbed_upload_tells_of_no_withdrawal(
     tmp_path: Path, disturbance: str
 ) -> None:

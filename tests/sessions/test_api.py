@@ -47,6 +47,7 @@ def blocks() -> list[tuple[str, str, str]]:
     return _BLOCK.findall(DOCUMENT.read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_every_example_is_what_happens(served: Served, tmp_path: Path) -> None:
     shutil.copytree(served.network.folder / "researcher", tmp_path / "me")
     shell = Shell(tmp_path, {"7445": served.url.rpartition(":")[2]})

@@ -120,7 +120,7 @@ def _shell(folder: Path) -> Iterator[Shell]:
         shell.end()
 
 
-FIRST = {"demo", "first_answer", "ingest"}  # also in `make test`
+FIRST = {"demo", "ingest"}  # also in `make test`
 
 
 @pytest.mark.parametrize(
