@@ -8,6 +8,7 @@
     ├── PrivacyError          the guarantee would not hold
     │   └── BudgetExceeded      more privacy loss asked than is left
     ├── RefusedError          a registry or the platform says no, and may say why
+    │   └── ErasedError         what is asked for was erased: no later try finds it
     ├── LinkError             a peer is lost, silent, or not who it should be
     ├── ProtocolError         a peer sent bytes that the protocol does not allow
     │   └── OpeningError        shares of a result do not belong together
@@ -25,6 +26,7 @@ __all__ = [
     "BudgetExceeded",
     "ConfigError",
     "DataError",
+    "ErasedError",
     "InputError",
     "LinkError",
     "OpeningError",
@@ -100,6 +102,12 @@ class RefusedError(UpcareError):
     """A registry or the platform says no."""
 
     code = "refused"
+
+
+class ErasedError(RefusedError):
+    """What is asked for was erased, or was never there: it is refused for ever."""
+
+    code = "refused.erased"
 
 
 class LinkError(UpcareError):

@@ -54,6 +54,13 @@ def test_bytes_beyond_the_limit_are_not_read() -> None:
         unpack(b"UXX1", encoded, most=10)
 
 
+def test_more_fields_than_any_message_has_are_not_read() -> None:
+    """An empty field has 4 bytes: a large message of them would cost seconds."""
+    assert len(unpack(b"UXX1", pack(b"UXX1", *[b""] * 4096), most=1 << 20)) == 4096
+    with pytest.raises(ProtocolError, match="at most 4096 fields"):
+        unpack(b"UXX1", pack(b"UXX1", *[b""] * 4097), most=1 << 20)
+
+
 @pytest.mark.parametrize("scalar", [0, 1, ORDER - 1])
 def test_a_scalar_comes_back(scalar: int) -> None:
     assert scalar_from_bytes(scalar_bytes(scalar)) == scalar

@@ -84,8 +84,8 @@ class FakeHolder:
     def leave(self) -> None:
         self._out.put_nowait(grpc.aio.EOF)
 
-    def fails(self, digest: bytes, text: str) -> Said:
-        return [{"failure": coordinator_pb2.Failure(session_digest=digest, text=text)}]
+    def fails(self, digest: bytes, text: str, *, code: str = "session") -> Said:
+        return [{"failure": coordinator_pb2.Failure(session_digest=digest, text=text, code=code)}]
 
     # -- what it says ---------------------------------------------------------------------------
 

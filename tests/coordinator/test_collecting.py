@@ -22,7 +22,7 @@ from upcare_mpc.coordinator.platform import Platform
 from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.deposits.findings import Findings, freeze
 from upcare_mpc.deposits.key import HolderKey
-from upcare_mpc.errors import ProtocolError, RefusedError, StudyError
+from upcare_mpc.errors import ConfigError, ProtocolError, RefusedError, StudyError
 from upcare_mpc.link.signers import verifier
 from upcare_mpc.mpc.programs.contract import WITH_DEPOSITS
 from upcare_mpc.study.descriptor import Descriptor
@@ -604,6 +604,114 @@ def test_after_a_failed_attempt_another_one_can_have_the_answer(world: World) ->
 
     assert phases(events)[0] == "closing"
     assert phases(events)[-1] == "done"
+
+
+def test_who_was_lost_when_it_had_approved_hears_on_its_return_that_it_is_over(
+    world: World,
+) -> None:
+    """Else it waits for a start, and its key with it, and refuses all that come after."""
+    away = world["de-c"]
+
+    def approves_and_leaves(_: Any) -> list[Any]:
+        away.leave()
+        return []
+
+    async def story(platform: Platform) -> Any:
+        await world.collects(platform)
+        away.on_proposal = approves_and_leaves  # type: ignore[method-assign]
+        phase, text = (await world.closes(platform))[-1]
+        assert (phase, text.split(";")[0]) == ("collecting", "de-c: did not answer")
+        assert "abort" not in away.heard
+        world.attend(platform, "de-c")
+        await away.hears("recall")
+
+    world.run(story)
+
+
+def test_who_is_back_while_the_others_words_are_awaited_hears_that_it_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("upcare_mpc.coordinator.run.WORDS_S", 5.0)
+    world["de-a"].outputs = world["de-b"].outputs = False
+    away = world["de-c"]
+
+    def leaves(start: Any) -> list[Any]:
+        if not away.proposals:
+            return away.signs_key(start.session_digest)
+        away.leave()
+        return []
+
+    away.on_start = leaves  # type: ignore[method-assign]
+
+    async def story(platform: Platform) -> Any:
+        await world.collects(platform)
+        await platform.close(world.closing(), ())
+        await world["de-a"].hears("abort")
+        assert "abort" not in away.heard
+        world.attend(platform, "de-c")
+        await away.hears("abort")
+
+    world.run(story)
+
+
+def test_where_too_few_can_have_the_key_it_is_over(world: World) -> None:
+    """They have erased it, and the answer was lost: no closing can succeed any more."""
+    world["de-a"].outputs = world["de-b"].outputs = False
+
+    async def story(platform: Platform) -> Any:
+        collection = await world.collects(platform)
+        await world.closes(platform)
+        for name in ("de-a", "de-b"):
+            holder = world[name]
+            holder.on_closing = lambda m, h=holder: h.fails(  # type: ignore[method-assign, misc]
+                m.collection, "holds no key of this collection", code="refused.erased"
+            )
+        ending = (await world.closes(platform))[-1]
+        assert world["de-d"].discarded == [collection.digest]
+        await platform.submit(world.request())
+        *_, (phase, _) = await world.story(platform)
+        return ending, phase
+
+    ending, phase = world.run(story)
+
+    assert ending == (
+        "failed",
+        "de-a, de-b hold no key of this collection any more: it has to be collected anew",
+    )
+    assert phase == "collecting"
+
+
+def test_one_that_has_no_key_any_more_is_left_out(world: World) -> None:
+    forgetful = world["de-b"]
+    forgetful.on_closing = lambda m: forgetful.fails(  # type: ignore[method-assign]
+        m.collection, "holds no key of this collection", code="refused.erased"
+    )
+
+    async def story(platform: Platform) -> Any:
+        await world.collects(platform)
+        return await world.closes(platform)
+
+    assert phases(world.run(story))[-1] == "done"
+
+
+def test_what_fails_while_it_is_closed_leaves_it_to_be_closed_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(_: bytes) -> None:
+        raise ConfigError("the database has been locked by another program for 10 s")
+
+    async def story(platform: Platform) -> Any:
+        await world.collects(platform)
+        world.deposit()
+        for method in ("close", "digests"):
+            with monkeypatch.context() as patched:
+                patched.setattr(world.deposits, method, locked)
+                with pytest.raises(ConfigError):
+                    await platform.close(world.closing(), ())
+            assert world.state is State.COLLECTING
+        return await world.closes(platform)
+
+    assert phases(world.run(story))[-1] == "done"
 
 
 def test_late_outputs_of_a_failed_attempt_are_the_answer(world: World) -> None:

@@ -95,11 +95,13 @@ def test_an_end_is_a_state_and_a_line(stories: Stories) -> None:
     stories.note(KEY, "submitted", "it begins")
     stories.end(KEY, State.COLLECTING, "until then")
     assert stories.state(KEY) is State.COLLECTING
-    stories.move(KEY, State.RUNNING, request=b"signed anew")
+    stories.begin(KEY, State.RUNNING, b"signed anew", phase="closing", text="of two")
+    with pytest.raises(RefusedError, match="to become running it must be"):
+        stories.begin(KEY, State.RUNNING, b"another", phase="closing", text="not written")
     stories.end(KEY, State.FAILED, "why")
 
     row = stories._studies.get(KEY)
     assert (row.state, row.error, row.request) == ("failed", "why", b"signed anew")
-    assert told(stories) == ["why", "last"]
+    assert told(stories) == ["of two", "why", "last"]
     with pytest.raises(RefusedError, match="to become collecting it must be"):
         stories.end(KEY, State.COLLECTING, "again")

@@ -370,6 +370,24 @@ def test_findings_that_a_holder_has_not_signed_are_no_findings(
     assert row.frozen is None
 
 
+def test_what_waits_for_its_start_ends_when_the_platform_does_not_run_it(
+    network: Registries, closing: Closing
+) -> None:
+    """The line broke when it had approved, and what the platform said then was not heard."""
+    registry, findings = network["de-a"], closing.findings()
+    first, proposal = session_of(network, study_of(), closing.collection, findings)
+    (approved,) = registry.hears(proposal=proposal)
+    assert approved.HasField("approval")
+
+    (word,) = registry.hears(recall=coordinator_pb2.Recall(session_digest=first.digest))
+
+    assert word.failure.HasField("no_output")
+    assert registry.node.running == 0
+    _, again = session_of(network, study_of(), closing.collection, findings)
+    (approved,) = registry.hears(proposal=again)
+    assert approved.HasField("approval"), approved
+
+
 def test_the_findings_of_a_holder_that_was_lost_since_still_count(
     closing: Closing, network: Registries
 ) -> None:

@@ -134,16 +134,18 @@ def test_others_than_the_list_says_are_refused_and_not_kept(
         folder.digests(collection.digest)
 
 
-@pytest.mark.parametrize("number", range(len(DEPOSITS)))
-def test_a_damaged_deposit_is_fetched_anew(
-    folder: DepositFolder, collection: Collection, platform: Platform, number: int
+@pytest.mark.parametrize("name", [*map(str, range(len(DEPOSITS))), "digests"])
+@pytest.mark.parametrize("left", [b"c", b"d"])
+def test_what_is_damaged_is_fetched_anew(
+    folder: DepositFolder, collection: Collection, platform: Platform, name: str, left: bytes
 ) -> None:
     fetched(folder, collection, DEPOSITS)
-    (folder.place(collection.digest) / str(number)).write_bytes(b"d")
+    (folder.place(collection.digest) / name).write_bytes(left)
 
     fetched(folder, collection, DEPOSITS)
 
     assert files(folder, collection) == DEPOSITS
+    assert folder.digests(collection.digest) == [sha256(d).digest() for d in DEPOSITS]
     assert platform.asked == 2
 
 

@@ -21,7 +21,7 @@ from upcare_mpc.coordinator.collections import Collections, Frozen
 from upcare_mpc.coordinator.lifecycle import State, in_words
 from upcare_mpc.coordinator.stories import Stories
 from upcare_mpc.deposits.collection import Collection
-from upcare_mpc.errors import RefusedError, StudyError, UpcareError
+from upcare_mpc.errors import ErasedError, RefusedError, StudyError, UpcareError
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.statements import request_digest
 from upcare_mpc.storage.deposits import Deposits
@@ -125,14 +125,15 @@ class Collecting:
         if len(holders) < wanted:
             raise RefusedError(f"{wanted} of {', '.join(collection.names)} have to take part")
         await self.willing(request, names)
-        # Of two that close at once, one comes through here; and no deposit is taken behind it.
-        self._stories.move(
-            row.digest, State.RUNNING, request=request.SerializeToString(deterministic=True)
-        )
         self._deposits.close(collection.digest)
         count = len(self._deposits.digests(collection.digest))
-        self._stories.note(
-            row.digest, "closing", f"{count} deposits, checked by {', '.join(holders)}"
+        # Of two that close at once, one comes through here; nothing that fails stands behind it.
+        self._stories.begin(
+            row.digest,
+            State.RUNNING,
+            request.SerializeToString(deterministic=True),
+            phase="closing",
+            text=f"{count} deposits, checked by {', '.join(holders)}",
         )
         return count, self._convert(row.digest, question, request, names, collection, holders)
 
@@ -208,6 +209,9 @@ class Collecting:
             frozen = await self._collections.freeze(collection, holders)
             self._stories.note(key, "closing", frozen.in_words())
             await self._session(key, question, request, names, frozen)
+        except ErasedError as error:  # no closing can succeed any more
+            self.over(key)
+            self._stories.end(key, State.FAILED, str(error))
         except UpcareError as error:
             self.failed(key, str(error))
         except Exception as error:  # a study that never ends would keep its researcher waiting

@@ -24,7 +24,7 @@ from upcare_mpc.deposits.collection import Collection, Holder, check_at_once, mo
 from upcare_mpc.deposits.findings import Findings, FrozenSet, freeze
 from upcare_mpc.deposits.key import HolderKey, Verify, agreed_key
 from upcare_mpc.deposits.matching import check_collection
-from upcare_mpc.errors import ProtocolError, SessionError
+from upcare_mpc.errors import ErasedError, ProtocolError, SessionError
 from upcare_mpc.he.scheme import blocks_of
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.certificates import Identity
@@ -88,12 +88,14 @@ class _Awaited:
         read: Reads and checks what one says: None if it is not about this.
         heard: What was read, by name.
         failed: Why nothing will come, by name.
+        erased: Who holds no key, and never will.
     """
 
     names: tuple[str, ...]
     read: Callable[[str, coordinator_pb2.AttendRequest], Any]
     heard: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    erased: set[str] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def hear(self, name: str, message: coordinator_pb2.AttendRequest) -> None:
@@ -273,14 +275,21 @@ class Collections:
 
         Raises:
             SessionError: Fewer than 2t + 1 holders are left.
+            ErasedError: Fewer than 2t + 1 holders can have the key.
             ProtocolError: The findings do not make one set.
         """
         count, listed = await asyncio.to_thread(self._deposits.listing, collection.digest)
         time_s = FINDINGS_S + FINDINGS_A_BLOCK_S * count * blocks_of(collection.cells)
         present = tuple(name for name in collection.names if name in holders)
         lost: list[tuple[str, str]] = []
+        erased: set[str] = set()
         while True:
             wanted = 2 * collection.threshold + 1
+            if collection.parties - len(erased) < wanted:
+                raise ErasedError(
+                    f"{', '.join(sorted(erased))} hold no key of this collection any more: "
+                    "it has to be collected anew"
+                )
             if len(present) < wanted:
                 reasons = f": {in_words(lost)}" if lost else ""
                 raise SessionError(
@@ -295,6 +304,7 @@ class Collections:
             if not awaited.failed:
                 break
             lost += awaited.failed.items()
+            erased |= awaited.erased & set(present)
             present = tuple(name for name in present if name not in awaited.failed)
         said = [awaited.heard[name] for name in present]
         found = await asyncio.to_thread(self._frozen, collection, present, said)
@@ -329,6 +339,8 @@ class Collections:
         kind = message.WhichOneof("message")
         if kind == "failure":
             if (awaited := self._awaited.get(message.failure.session_digest)) is not None:
+                if message.failure.code == ErasedError.code:
+                    awaited.erased.add(name)
                 awaited.fail(name, message.failure.text)
         elif (awaited := self._awaited.get(getattr(message, kind).collection)) is not None:
             awaited.hear(name, message)

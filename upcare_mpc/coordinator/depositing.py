@@ -6,7 +6,8 @@ all they take.
 
 Uploads have places. A registry has its own, by its certificate; a patient has one by her ticket,
 which stands in the first piece. Until that piece is there, and its ticket is good, an upload has no
-place. Adversary: whoever has neither sends as slowly as he likes and keeps nobody waiting.
+place. All uploads that say they are a registry's and come without its certificate share two places.
+Adversary: whoever has neither sends as slowly as he likes and keeps nobody waiting.
 """
 
 import asyncio

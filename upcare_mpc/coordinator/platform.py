@@ -415,6 +415,8 @@ class Platform:
             self._ended.hear(name, session, message)
 
     def _joined(self, name: str) -> None:
+        for run in self._runs.values():
+            run.joined(name)
         self._ended.joined(name, running=frozenset(self._runs))
         self._collections.joined(name)
         self._decisions.ring()

@@ -131,6 +131,7 @@ class Run:
     failures: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _aborted: str | None = None
     _phases: dict[str, set[str]] = field(default_factory=dict)
 
     @property
@@ -236,6 +237,11 @@ class Run:
             self.gone.add(name)
             self.changed.set()
 
+    def joined(self, name: str) -> None:
+        """A registry is back, and may not have heard that the session was given up."""
+        if self._aborted is not None and name in self.names:
+            self._tell_abort([name], self._aborted)
+
     def _take(self, name: str, message: coordinator_pb2.AttendRequest) -> None:
         match message.WhichOneof("message"):
             case "phase":
@@ -280,8 +286,12 @@ class Run:
             self.store("no-output", name, failure.no_output.SerializeToString(deterministic=True))
 
     def _abort(self, reason: str) -> None:
+        self._aborted = reason
+        self._tell_abort(self.names, reason)
+
+    def _tell_abort(self, names: Sequence[str], reason: str) -> None:
         self.attendance.tell(
-            self.names,
+            names,
             abort=coordinator_pb2.Abort(session_digest=self.descriptor.digest, reason=reason),
         )
 

@@ -9,6 +9,7 @@ from upcare_mpc.storage.studies import Studies, StudyEvent
 
 __all__ = ["Bell", "Stories"]
 
+_CHARACTERS = 1000  # of a line
 _LAST = frozenset({State.COLLECTING, State.DONE, State.REFUSED, State.FAILED})
 
 
@@ -29,16 +30,28 @@ class Stories:
 
     def note(self, key: bytes, phase: str, text: str) -> None:
         """Add a line."""
-        self._studies.add_event(key, kind=phase, text=text[:1000], time=_now())
+        self._studies.add_event(key, kind=phase, text=text[:_CHARACTERS], time=_now())
         self._news.ring()
 
-    def move(self, key: bytes, state: State, *, request: bytes | None = None) -> None:
+    def move(self, key: bytes, state: State) -> None:
         """Enter a state without a line.
 
         Raises:
             RefusedError: It cannot be entered from where the question is.
         """
-        self._studies.move(key, state, sources=SOURCES[state], time=_now(), request=request)
+        self._studies.move(key, state, sources=SOURCES[state], time=_now())
+
+    def begin(self, key: bytes, state: State, request: bytes, *, phase: str, text: str) -> None:
+        """Enter a state on a new request with its first line, or do nothing.
+
+        Raises:
+            RefusedError: As ``move``.
+        """
+        line = (phase, text[:_CHARACTERS])
+        self._studies.move(
+            key, state, sources=SOURCES[state], time=_now(), request=request, line=line
+        )
+        self._news.ring()
 
     def end(self, key: bytes, state: State, text: str) -> None:
         """Enter a state that ends a story, and tell everyone who watches.
@@ -47,8 +60,9 @@ class Stories:
             RefusedError: As ``move``.
         """
         error = text if state in {State.REFUSED, State.FAILED} else None
-        self._studies.move(key, state, sources=SOURCES[state], time=_now(), error=error)
-        self.note(key, state, text)
+        line = (str(state), text[:_CHARACTERS])
+        self._studies.move(key, state, sources=SOURCES[state], time=_now(), error=error, line=line)
+        self._news.ring()
 
     async def follow(self, key: bytes) -> AsyncIterator[tuple[StudyEvent, bool]]:
         """The story of the latest attempt, and whether each line is the last."""

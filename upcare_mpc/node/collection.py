@@ -28,7 +28,7 @@ from upcare_mpc.config import Agreement, PartyFile
 from upcare_mpc.deposits.collection import Collection
 from upcare_mpc.deposits.findings import Findings, FrozenSet, checkers_of, freeze, list_digest
 from upcare_mpc.deposits.matching import check_collection
-from upcare_mpc.errors import ProtocolError, RefusedError, SessionError, UpcareError
+from upcare_mpc.errors import ErasedError, ProtocolError, RefusedError, SessionError, UpcareError
 from upcare_mpc.kinds.answers import one_hot_tables
 from upcare_mpc.kinds.question import Question
 from upcare_mpc.link.certificates import Identity
@@ -231,7 +231,7 @@ class Collector:
     async def _findings(self, closing: deposit_pb2.Closing) -> Findings:
         row = self.holdings.get(bytes(closing.collection))
         if row is None or not row.held:
-            raise RefusedError("holds no key of this collection")
+            raise ErasedError("holds no key of this collection")
         collection, public = read_papers(row.papers)
         check_own_certificate(collection, self.identity)
         name, present, count = self.party.name, tuple(closing.present), closing.count

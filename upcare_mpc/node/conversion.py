@@ -93,19 +93,22 @@ class Conversion:
         # It loads MPyC: the module of a program may, this one is read by the server too.
         from upcare_mpc.mpc.programs.answers import agree_on_answers, check_answers  # noqa: PLC0415
 
-        cells, places = self._collection.cells, self._vouched()
-        total, verdicts = np.zeros(cells, np.uint64), list[bool]()
+        cells, patients = self._collection.cells, self.patients
+        total, places, verdicts = np.zeros(cells, np.uint64), list[int](), list[bool]()
         step = max(1, min(BATCH_DEPOSITS, BATCH_CELLS // cells))
-        for start in range(0, len(places), step):
-            batch = places[start : start + step]
+        for start in range(0, len(patients), step):
+            batch = self._vouched(patients[start : start + step])
+            if not batch:
+                continue
             shares = (await self._batch(batch)).reshape(len(batch), cells)
             good = await check_answers(self._engine, shares, self._deposited.answers)
             for share in shares[np.array(good, np.bool_)]:
                 total = field.add(total, share)
+            places += batch
             verdicts += good
         await agree_on_answers(self._engine, verdicts, self._signatures, session=self._session)
         good_places = {place for place, good in zip(places, verdicts, strict=True) if good}
-        return total, tuple(place for place in self.patients if place not in good_places)
+        return total, tuple(place for place in patients if place not in good_places)
 
     # -- inside ---------------------------------------------------------------------------------
 
@@ -120,9 +123,9 @@ class Conversion:
                 addends += await self._addends(ciphertext_of(deposit.payload, self._collection))
         return await self._converted(addends, cells=len(places) * self._collection.cells)
 
-    def _vouched(self) -> list[int]:
-        """Places of patients' deposits whose voucher takes part, and so has charged its ledger."""
-        tickets = zip(self.patients, self._read(self.patients), strict=True)
+    def _vouched(self, places: Sequence[int]) -> list[int]:
+        """Those patients' deposits whose voucher takes part, and so has charged its ledger."""
+        tickets = zip(places, self._read(places), strict=True)
         charged = self._deposited.charged
         return [
             place

@@ -114,9 +114,11 @@ class DepositFolder:
         files = (place / str(number) for number in range(count))
         try:
             digests = [sha256(file.read_bytes()).digest() for file in files]
+            kept = (place / _DIGESTS).read_bytes()
         except FileNotFoundError:
             return False
-        return list_digest(collection, digests) == listed
+        # Files are not flushed one by one: what a crash has left of them shows here.
+        return list_digest(collection, digests) == listed and kept == b"".join(digests)
 
     def _write(self, collection: bytes, deposits: Iterator[bytes], listed: bytes) -> None:
         place = self.place(collection)

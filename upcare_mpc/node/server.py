@@ -269,7 +269,7 @@ class Node:
                 case "releases":
                     self._release(message.releases)
                 case "recall":
-                    self._recall(message.recall.session_digest)
+                    await self._recall(message.recall.session_digest)
                 case "finished":
                     self._finish(message.finished.session_digest)
         except UpcareError as error:
@@ -409,9 +409,15 @@ class Node:
         elif session is not None:
             self._finished.add(digest)
 
-    def _recall(self, session: bytes) -> None:
-        """Send a stored output again, byte for byte, or the word that there is none."""
-        if self.books.erased(session):
+    async def _recall(self, session: bytes) -> None:
+        """Send a stored output again, byte for byte, or the word that there is none.
+
+        The platform asks this of what it does not run any more: what waits here for its start ends.
+        """
+        waiting = self._sessions.get(session)
+        if waiting is not None and not (waiting.started or waiting.ended):
+            await waiting.end_without_output("the platform does not run it any more")
+        elif self.books.erased(session):
             self._say_failure(session, "", word=True)
         else:
             self._say(output=study_pb2.Output.FromString(self.books.output(session)))

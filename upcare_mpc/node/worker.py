@@ -80,6 +80,8 @@ class Worker:
         except* UpcareError as group:
             error = _first(group)
             self._tell("failed", code=error.code, text=str(error))
+        except* OSError:  # its text holds a path
+            self._tell("failed", code=SessionError.code, text="its disk or network fails")
         finally:
             listening.cancel()
         await self._writer.drain()

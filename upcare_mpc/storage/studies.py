@@ -160,8 +160,11 @@ class Studies:
         time: datetime,
         error: str | None = None,
         request: bytes | None = None,
+        line: tuple[str, str] | None = None,
     ) -> None:
         """Change the state, if it is one of ``sources`` now, and the request if one is given.
+
+        A line of the study's progress, kind and text, is written with it or not at all.
 
         Raises:
             RefusedError: It is in another state.
@@ -183,6 +186,8 @@ class Studies:
                     updated=utc_text(time),
                 )
             )
+            if line is not None:
+                _append(connection, digest, *line, time=time)
 
     def renew(self, digest: bytes, *, request: bytes, state: str, time: datetime) -> None:
         """Begin another attempt at a question, with a newly signed request."""
@@ -210,18 +215,7 @@ class Studies:
         """Append a line to the study's progress and return its number; keep the last ``LINES``."""
         with self._database.write() as connection:
             _known(connection, digest)
-            sequence = _lines(connection, digest) + 1
-            connection.execute(
-                EVENTS.delete().where(
-                    EVENTS.c.study == digest, EVENTS.c.sequence <= sequence - LINES
-                )
-            )
-            connection.execute(
-                EVENTS.insert().values(
-                    study=digest, sequence=sequence, time=utc_text(time), kind=kind, text=text
-                )
-            )
-            return sequence
+            return _append(connection, digest, kind, text, time=time)
 
     def lines(self, digest: bytes) -> int:
         """How many lines the study's progress has ever had."""
@@ -281,6 +275,19 @@ def _find(connection: Connection, digest: bytes) -> StudyRow | None:
 def _found(connection: Connection, condition: ColumnElement[bool]) -> StudyRow | None:
     row = connection.execute(select(STUDIES).where(condition)).mappings().one_or_none()
     return None if row is None else _row(row)
+
+
+def _append(connection: Connection, digest: bytes, kind: str, text: str, *, time: datetime) -> int:
+    sequence = _lines(connection, digest) + 1
+    connection.execute(
+        EVENTS.delete().where(EVENTS.c.study == digest, EVENTS.c.sequence <= sequence - LINES)
+    )
+    connection.execute(
+        EVENTS.insert().values(
+            study=digest, sequence=sequence, time=utc_text(time), kind=kind, text=text
+        )
+    )
+    return sequence
 
 
 def _lines(connection: Connection, digest: bytes) -> int:

@@ -23,6 +23,10 @@ def pack(version: bytes, *fields: bytes) -> bytes:
     return version + framed(*fields)
 
 
+_MOST_FIELDS = 1 << 12
+"""More than any message has; a field may be empty, and each costs time."""
+
+
 def unpack(version: bytes, encoded: bytes, *, most: int) -> list[bytes]:
     """Decode what ``pack`` gives.
 
@@ -32,13 +36,15 @@ def unpack(version: bytes, encoded: bytes, *, most: int) -> list[bytes]:
         most: Longer ones are refused before anything is read.
 
     Raises:
-        ProtocolError: They are of another version, too long, cut, or lengthened.
+        ProtocolError: They are of another version, too long, cut, lengthened, or too many.
     """
     if len(encoded) > most or not encoded.startswith(version):
         raise ProtocolError(f"at most {most} bytes of version {version.decode()} were expected")
     fields = []
     at = len(version)
     while at < len(encoded):
+        if len(fields) == _MOST_FIELDS:
+            raise ProtocolError(f"at most {_MOST_FIELDS} fields were expected")
         field, at = _field(encoded, at)
         fields.append(field)
     return fields
