@@ -35,6 +35,7 @@ from upcare_mpc.node.question import charge, check_policy, read_question
 from upcare_mpc.node.session import NodeSession, no_output
 from upcare_mpc.node.snapshot import Snapshot, renewal_time
 from upcare_mpc.storage.holdings import Holdings
+from upcare_mpc.storage.sessions import SessionState
 from upcare_mpc.study.descriptor import Descriptor
 from upcare_mpc.study.spec import Study
 
@@ -415,7 +416,8 @@ class Node:
         The platform asks this of what it does not run any more: what waits here for its start ends.
         """
         waiting = self._sessions.get(session)
-        if waiting is not None and not (waiting.started or waiting.ended):
+        agreed = self.books.progress(session) is SessionState.AGREED
+        if agreed and waiting is not None and not (waiting.started or waiting.ended):
             await waiting.end_without_output("the platform does not run it any more")
         elif self.books.erased(session):
             self._say_failure(session, "", word=True)

@@ -40,7 +40,7 @@ def unpack(version: bytes, encoded: bytes, *, most: int) -> list[bytes]:
     """
     if len(encoded) > most or not encoded.startswith(version):
         raise ProtocolError(f"at most {most} bytes of version {version.decode()} were expected")
-    fields = []
+    fields: list[bytes] = []
     at = len(version)
     while at < len(encoded):
         if len(fields) == _MOST_FIELDS:
