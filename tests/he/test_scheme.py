@@ -112,6 +112,15 @@ def test_elements_modulo_t_are_encrypted_as_they_are(joint: Joint) -> None:
     assert joint.decrypt(encrypt(joint.public, words, os.urandom).ciphertext) == [T - 1, T - 2, 5]
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.int64, np.uint8, np.uint32, np.uint64])
+def test_integers_of_any_width_are_encrypted(joint: Joint, kind: type[np.integer]) -> None:
+    cells = [5, 0, 127] if np.issubdtype(kind, np.unsignedinteger) else [5, 0, -127]
+
+    encrypted = encrypt(joint.public, np.array(cells, kind), os.urandom)
+
+    assert signed(joint.decrypt(encrypted.ciphertext)) == cells
+
+
 def test_a_ciphertext_has_one_encoding(joint: Joint) -> None:
     one = ciphertext(joint, [1, 2, 3])
 

@@ -21,7 +21,7 @@ What is proved is RELAXED: short (u, e_0, e_1) and some m for ``f c_0, f c_1``, 
 of two challenges. So witnesses x/f get through whose f divides many differences. Bits in a row
 keep that rare: c is uniform modulo ``(1 - X)^j``, and hits a residue with probability ``2^-j``.
 Sparse signs, as in signatures, do not: ``1 - X`` divides ALL differences of 14 signs, and
-``1 - X^64``, which is 64 bits of the key, one in 2^25.
+``1 - X^64``, which is 64 parities of the key, one in 2^25.
 
 It is no range proof: cells may be anything. See docs/deposits/proof.md for the argument, its slack,
 and what it does not exclude.

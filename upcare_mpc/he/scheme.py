@@ -180,7 +180,8 @@ def encrypt(key: PublicKey, cells: npt.ArrayLike, random: Random) -> Encrypted:
     vector = np.asarray(cells)
     if vector.dtype.kind not in "iu" or vector.ndim != 1 or not _fits(vector):
         raise InputError(f"cells are integers below {T} in magnitude, in one row")
-    plain = np.where(vector < 0, vector + T, vector).astype(np.uint64)
+    wide = vector.astype(np.int64 if vector.dtype.kind == "i" else np.uint64)
+    plain = np.where(wide < 0, wide + T, wide).astype(np.uint64)
     n = len(plain)
     padded = np.zeros(blocks_of(n) * N, np.uint64)
     padded[:n] = plain

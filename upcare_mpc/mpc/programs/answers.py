@@ -14,7 +14,7 @@ nobody knows: zero says "an answer", anything else "none".
 3. open    ``r T`` has degree 2t; a pseudorandom zero of degree 2t is added, so that the shares say
            nothing beyond the value
 
-A deposit that is no answer passes with probability below ``2 / p = 2^-60``: T is zero with ``1/p``,
+A deposit that is no answer passes with probability below ``2 / p``, about ``2^-60``: T is zero with ``1/p``,
 r is zero with ``1/p``. An answer always passes. All deposits share the coefficients, each has an r.
 
 Opens: 0 for an answer. For any other deposit ``r T``, uniform and independent of what is in it. So
@@ -138,7 +138,7 @@ def _check_tables(tables: Sequence[AnswerTable], cells: int) -> None:
 
 
 async def _joint_stream(engine: Engine) -> Stream:
-    """Words that all parties know, and none before all of them have sent their part."""
+    """Words that all parties know; of those who follow the protocol none knew them before."""
     mine = engine.local_random.words(_COIN // 8).tobytes()
     coin = bytes(_COIN)
     for peer, part in enumerate(await engine.transfer(mine)):

@@ -12,11 +12,13 @@ deposits ``|e| < 2^21.2 K``: below 2^-76 for the largest. (For honest ciphertext
 result is some vector, as from any wrong input.) Each party then deals its half by fresh Shamir
 shares of degree 1 (``field.share``).
 
-What one honest-but-curious party sees, whatever is in a deposit: its own shares of w, which the
-zero makes uniform, and one share of each half that it did not deal, which is uniform. NOTHING is
-opened. That matters against submitters: a ciphertext whose proof holds and that is crafted all the
-same decrypts to something that depends on the key (docs/deposits/proof.md), and what a masked
-opening shows of it next to its masks, this does not show.
+What one honest-but-curious party sees, whatever is in a deposit: its own share of w, which follows
+from its share of the key and from what is public, and one share of each half that it did not deal,
+which is uniform. NOTHING is opened. That matters against submitters: a ciphertext whose proof holds
+and that is crafted all the same decrypts to something that depends on the key
+(docs/deposits/proof.md), and what a masked opening shows of it next to its masks, this does not
+show. rho hides nothing from either party: it is there so that no submitter can place w where
+rounding changes.
 
 With three halves or more the errors of rounding no longer cancel: for t > 1 see ``deposit``.
 

@@ -223,8 +223,9 @@ export async function publicKey(octets) {
 
 /** Encrypt integers between -t and t: the ciphertext's octets, and the witness. */
 export function encrypt(key, cells, random) {
-  const plain = cells.map((x) => (BigInt(x) < 0n ? BigInt(x) + T : BigInt(x)));
-  if (plain.some((x) => x < 0n || x >= T)) throw new Error("a cell is out of range");
+  const given = cells.map((x) => BigInt(x));
+  if (given.some((x) => x <= -T || x >= T)) throw new Error("a cell is out of range");
+  const plain = given.map((x) => (x < 0n ? x + T : x));
   const head = new Uint8Array(5);
   head[0] = 1;
   new DataView(head.buffer).setUint32(1, cells.length, true);
