@@ -14,8 +14,9 @@ nobody knows: zero says "an answer", anything else "none".
 3. open    ``r T`` has degree 2t; a pseudorandom zero of degree 2t is added, so that the shares say
            nothing beyond the value
 
-A deposit that is no answer passes with probability below ``2 / p``, about ``2^-60``: T is zero with ``1/p``,
-r is zero with ``1/p``. An answer always passes. All deposits share the coefficients, each has an r.
+A deposit that is no answer passes with probability below ``2 / p``, about ``2^-60``: T is zero with
+``1/p``, r is zero with ``1/p``. An answer always passes. All deposits share the coefficients, each
+has an r.
 
 Opens: 0 for an answer. For any other deposit ``r T``, uniform and independent of what is in it. So
 all computing parties learn one bit a deposit; which table or cell is wrong, nobody learns. What is

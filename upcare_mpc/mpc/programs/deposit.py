@@ -35,9 +35,9 @@ distances.
 
 Adversary: up to t honest-but-curious parties of the session, with submitters who have encrypted
 what they deposit. A party that DEVIATES shifts the result, unnoticed. How a ciphertext was made is
-not checked here: a crafted one makes ``e`` a function of the key. Only ciphertexts whose proofs hold
-come this far, and that leaves 16 bits of the key a block to a submitter who deviates and one curious
-party (docs/deposits/proof.md). So of patients none come here; of registries tables do.
+not checked here: a crafted one makes ``e`` a function of the key. Only ciphertexts whose proofs
+hold come this far, and that leaves 16 bits of the key a block to a submitter who deviates and one
+curious party (docs/deposits/proof.md). So of patients none come here; of registries tables do.
 
 Source: masked conversion of threshold decryptions to shares as in Cramer, Damgard, Nielsen,
 EUROCRYPT 2001; pseudorandom zeros, Cramer, Damgard, Ishai, TCC 2005; flooding, Asharov et al.,
